@@ -1,0 +1,1 @@
+//! Many hosts at once: selection, bounded concurrency, per-host outcome.

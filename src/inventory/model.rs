@@ -1,0 +1,285 @@
+//! The resolved inventory: what every other layer works from.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use serde_json::{Map, Value};
+
+/// A resolved inventory: every host with its settings, and the cluster they form.
+#[derive(Debug, Clone)]
+pub struct Inventory {
+    /// The directory relative paths in the document refer to.
+    pub directory: PathBuf,
+    /// `[cluster]`; absent when the inventory is only used for `exec` and the like.
+    pub cluster: Option<ClusterSection>,
+    /// Hosts in document order, ranges expanded. Names and addresses are unique.
+    pub hosts: Vec<Host>,
+    /// `[artifacts]`.
+    pub artifacts: Artifacts,
+    /// `[[files]]`.
+    pub files: Vec<FileSection>,
+    /// `[[manifests]]`: paths of YAML files, absolute.
+    pub manifests: Vec<PathBuf>,
+    /// `[[hooks]]`.
+    pub hooks: Vec<HookSection>,
+    /// `[preflight] ignore`: check names, lower-cased; `all` stands alone.
+    pub preflight_ignore: Vec<String>,
+}
+
+/// One host, with group and default settings folded in.
+#[derive(Debug, Clone)]
+pub struct Host {
+    /// Inventory name; also the Kubernetes node name (DNS-1123 subdomain, lower case).
+    pub name: String,
+    /// Where SSH connects: an IP address or a DNS name.
+    pub address: String,
+    /// The address the cluster uses; default is the host's own default-route address.
+    pub advertise_address: Option<IpAddr>,
+    /// The host's one role.
+    pub role: Role,
+    /// Groups the host belongs to, in document order.
+    pub groups: Vec<String>,
+    /// Node labels (groups first, host wins).
+    pub labels: BTreeMap<String, String>,
+    /// Node taints; `None` means the role's default (kubeadm: nil versus empty differ).
+    pub taints: Option<Vec<Taint>>,
+    /// Extra kubelet flags, by name without dashes.
+    pub kubelet_extra_args: BTreeMap<String, String>,
+    /// How to reach the host.
+    pub ssh: SshSettings,
+    /// Free variables for templates (groups first, host wins).
+    pub vars: Map<String, Value>,
+}
+
+/// A host's one role.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Role {
+    /// Runs the control plane.
+    ControlPlane,
+    /// Runs workloads.
+    Worker,
+    /// A member of an external etcd.
+    Etcd,
+}
+
+impl Role {
+    /// The word used in inventories: `control-plane`, `worker`, `etcd`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ControlPlane => "control-plane",
+            Self::Worker => "worker",
+            Self::Etcd => "etcd",
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A node taint as in the core/v1 API.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Taint {
+    /// Qualified key.
+    pub key: String,
+    /// Value, possibly empty.
+    pub value: String,
+    /// `NoSchedule`, `PreferNoSchedule` or `NoExecute`.
+    pub effect: String,
+}
+
+/// The `[ssh]` keys of one host after resolution.
+#[derive(Debug, Clone)]
+pub struct SshSettings {
+    /// Login user; `None` means the workstation's user name.
+    pub user: Option<String>,
+    /// TCP port.
+    pub port: u16,
+    /// Private key files, `~` expanded, in order. Empty: the agent, then OpenSSH's default names.
+    pub identity_files: Vec<PathBuf>,
+    /// Agent socket; `None` means `SSH_AUTH_SOCK`.
+    pub identity_agent: Option<PathBuf>,
+    /// known_hosts files, `~` expanded. Empty: `~/.ssh/known_hosts` and `/etc/ssh/ssh_known_hosts`.
+    pub known_hosts: Vec<PathBuf>,
+    /// Limit for TCP connect plus handshake plus authentication.
+    pub connect_timeout: Duration,
+    /// Limit for one remote command.
+    pub command_timeout: Duration,
+    /// Interval of keepalive requests; three unanswered ones end the connection.
+    pub keepalive: Duration,
+    /// How the login user becomes root.
+    pub become_root: Become,
+}
+
+/// How the login user becomes root.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Become {
+    /// The login user is root already.
+    None,
+    /// `sudo -n`.
+    Sudo,
+}
+
+/// A Kubernetes version `major.minor.patch`, printed without a leading `v`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct KubernetesVersion {
+    /// 1.
+    pub major: u16,
+    /// 20 to 36.
+    pub minor: u16,
+    /// Patch level.
+    pub patch: u16,
+}
+
+impl fmt::Display for KubernetesVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}", self.major, self.minor, self.patch)
+    }
+}
+
+/// `host` or `host:port`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    /// DNS name or IP address (IPv6 without brackets).
+    pub host: String,
+    /// TCP port; `None` means the API server's bind port.
+    pub port: Option<u16>,
+}
+
+/// `[cluster]`: what kubeadm's ClusterConfiguration carries, in snake_case, defaults filled in.
+#[derive(Debug, Clone)]
+pub struct ClusterSection {
+    /// `name`, kubeadm's clusterName; default `kubernetes`.
+    pub name: String,
+    /// `kubernetes_version`, required.
+    pub kubernetes_version: KubernetesVersion,
+    /// `control_plane_endpoint`.
+    pub control_plane_endpoint: Option<Endpoint>,
+    /// `image_repository`; `None` means the release's default.
+    pub image_repository: Option<String>,
+    /// `cri_socket`, used for every host; `None` means detect.
+    pub cri_socket: Option<String>,
+    /// `[cluster.networking]`.
+    pub networking: Networking,
+    /// `[cluster.api_server]`.
+    pub api_server: ApiServer,
+    /// `[cluster.controller_manager] extra_args`.
+    pub controller_manager: ExtraArgs,
+    /// `[cluster.scheduler] extra_args`.
+    pub scheduler: ExtraArgs,
+    /// `[cluster.etcd]`.
+    pub etcd: Etcd,
+    /// `[cluster.dns]`.
+    pub dns: Addon,
+    /// `[cluster.proxy]` (only `disabled`).
+    pub proxy: Addon,
+    /// `[cluster.kubelet_configuration]`, verbatim KubeletConfiguration fields (camelCase).
+    pub kubelet_configuration: Map<String, Value>,
+    /// `[cluster.kube_proxy_configuration]`, verbatim KubeProxyConfiguration fields.
+    pub kube_proxy_configuration: Map<String, Value>,
+}
+
+/// Command-line arguments of a control-plane component, in document order, names without dashes.
+pub type ExtraArgs = Vec<(String, String)>;
+
+/// `[cluster.networking]`.
+#[derive(Debug, Clone)]
+pub struct Networking {
+    /// One network, or two of different families; empty when not set.
+    pub pod_subnet: Vec<IpNet>,
+    /// One network, or two of different families; default 10.96.0.0/12.
+    pub service_subnet: Vec<IpNet>,
+    /// Default `cluster.local`.
+    pub dns_domain: String,
+}
+
+/// `[cluster.api_server]`.
+#[derive(Debug, Clone)]
+pub struct ApiServer {
+    /// `bind_port`, default 6443.
+    pub bind_port: u16,
+    /// `extra_args`.
+    pub extra_args: ExtraArgs,
+    /// `cert_sans`: more names and addresses for the serving certificate.
+    pub cert_sans: Vec<String>,
+}
+
+/// `[cluster.etcd]` (stacked etcd).
+#[derive(Debug, Clone)]
+pub struct Etcd {
+    /// `data_dir`, default `/var/lib/etcd`.
+    pub data_dir: String,
+    /// `extra_args`.
+    pub extra_args: ExtraArgs,
+    /// `image_repository`.
+    pub image_repository: Option<String>,
+    /// `image_tag`.
+    pub image_tag: Option<String>,
+    /// `server_cert_sans`.
+    pub server_cert_sans: Vec<String>,
+    /// `peer_cert_sans`.
+    pub peer_cert_sans: Vec<String>,
+}
+
+/// `[cluster.dns]`, `[cluster.proxy]`.
+#[derive(Debug, Clone, Default)]
+pub struct Addon {
+    /// `disabled`: the add-on is not installed.
+    pub disabled: bool,
+    /// `image_repository`.
+    pub image_repository: Option<String>,
+    /// `image_tag`.
+    pub image_tag: Option<String>,
+}
+
+/// `[artifacts]`: absolute directories on the workstation.
+#[derive(Debug, Clone, Default)]
+pub struct Artifacts {
+    /// Holds `kubelet` and `kubectl`.
+    pub binaries: Option<PathBuf>,
+    /// Holds `*.tar` images.
+    pub images: Option<PathBuf>,
+}
+
+/// One `[[files]]` entry.
+#[derive(Debug, Clone)]
+pub struct FileSection {
+    /// Absolute path on the workstation.
+    pub source: PathBuf,
+    /// Absolute path on the hosts; may itself be a template when `template` is set.
+    pub dest: String,
+    /// Permission bits, default 0o644.
+    pub mode: u32,
+    /// Names of the hosts that get it (a selection, already resolved).
+    pub hosts: Vec<String>,
+    /// Render through minijinja with `host`, `facts`, `vars`, `hosts`, `cluster`.
+    pub template: bool,
+}
+
+/// One `[[hooks]]` entry: a local script run on hosts before or after a phase.
+#[derive(Debug, Clone)]
+pub struct HookSection {
+    /// Absolute path of the script on the workstation.
+    pub script: PathBuf,
+    /// Whether it runs before or after the phase.
+    pub when: HookWhen,
+    /// `workflow/phase`, for example `init/kubelet-start` or `join/kubelet-start`.
+    pub phase: String,
+    /// Names of the hosts it runs on (a selection, already resolved).
+    pub hosts: Vec<String>,
+}
+
+/// Before or after the phase.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HookWhen {
+    /// Ahead of the phase.
+    Before,
+    /// Once the phase is done.
+    After,
+}

@@ -1,0 +1,1 @@
+//! One file per kubeadm phase, named as kubeadm names it.

@@ -1,0 +1,1 @@
+//! Keys, certificate authorities and leaf certificates. Pure: never does I/O.

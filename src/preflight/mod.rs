@@ -1,0 +1,1 @@
+//! Checks before anything is changed: pure functions over facts. Never does I/O.

@@ -1,0 +1,139 @@
+//! What happens during a run, as data. Logic emits events; only the renderer prints them.
+
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+/// One thing that happened. Text from hosts in an event is untrusted: renderers strip control sequences.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Event {
+    /// A host's connection is up.
+    Connected {
+        /// Inventory name.
+        host: String,
+        /// Time from dial to authenticated.
+        elapsed: Duration,
+    },
+    /// A task (one phase on one host) began.
+    PhaseStarted {
+        /// Inventory name.
+        host: String,
+        /// `workflow/phase`.
+        phase: String,
+    },
+    /// A task ended.
+    PhaseFinished {
+        /// Inventory name.
+        host: String,
+        /// `workflow/phase`.
+        phase: String,
+        /// How it ended.
+        outcome: Outcome,
+        /// Wall time of the task.
+        elapsed: Duration,
+    },
+    /// Something on a host or in the API changed (or would, in a dry run).
+    Changed {
+        /// Inventory name.
+        host: String,
+        /// `workflow/phase`.
+        phase: String,
+        /// What, in a few words: `create /etc/kubernetes/admin.conf`.
+        what: String,
+        /// For dry runs: a unified diff or the commands, line by line; never a secret.
+        detail: Option<String>,
+        /// True when nothing was touched because this is a dry run.
+        dry_run: bool,
+    },
+    /// Something the operator should know.
+    Warning {
+        /// Inventory name.
+        host: String,
+        /// `workflow/phase`.
+        phase: String,
+        /// The warning.
+        text: String,
+    },
+    /// Detail shown with `-v`.
+    Note {
+        /// Inventory name.
+        host: String,
+        /// The note.
+        text: String,
+    },
+    /// A line a remote command printed.
+    Output {
+        /// Inventory name.
+        host: String,
+        /// True for standard error.
+        stderr: bool,
+        /// The line without its newline.
+        line: String,
+    },
+    /// The result of one preflight check on one host.
+    Check {
+        /// Inventory name.
+        host: String,
+        /// kubeadm's name of the check.
+        name: String,
+        /// How bad.
+        severity: Severity,
+        /// kubeadm's message; empty when passed.
+        message: String,
+    },
+    /// Text for people at the end of a run, for example the join command.
+    Message {
+        /// Lines of text.
+        text: String,
+    },
+}
+
+/// How a task ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// Done, with this many changes.
+    Done {
+        /// Number of changes; 0 means all was as wanted.
+        changes: usize,
+    },
+    /// Not run, because of this.
+    Skipped {
+        /// Why.
+        reason: String,
+    },
+    /// Failed.
+    Failed {
+        /// The error chain in one line.
+        error: String,
+    },
+}
+
+/// Result of a check.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Severity {
+    /// Fine.
+    Passed,
+    /// Should be looked at.
+    Warning,
+    /// Stops the workflow.
+    Error,
+}
+
+/// Where logic sends events. Cheap to clone; never blocks.
+#[derive(Debug, Clone)]
+pub struct Reporter(mpsc::UnboundedSender<Event>);
+
+impl Reporter {
+    /// A reporter and the receiving end for the renderer.
+    pub fn channel() -> (Self, mpsc::UnboundedReceiver<Event>) {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        (Self(sender), receiver)
+    }
+
+    /// Send an event. A renderer that is gone is not an error: the run goes on.
+    pub fn emit(&self, event: Event) {
+        // Fails only when the renderer has ended, and then nobody is left to tell.
+        let _ = self.0.send(event);
+    }
+}

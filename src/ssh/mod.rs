@@ -1,0 +1,1 @@
+//! One connection: authentication, host keys, commands, tunnels. Knows nothing of Kubernetes.
