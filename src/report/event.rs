@@ -97,7 +97,12 @@ pub enum Outcome {
         /// Number of changes; 0 means all was as wanted.
         changes: usize,
     },
-    /// Not run, because of this.
+    /// Not wanted by the configuration or the command line, so nothing was looked at.
+    NotNeeded {
+        /// Why.
+        reason: String,
+    },
+    /// Not run, because something it depends on failed or the run was interrupted.
     Skipped {
         /// Why.
         reason: String,
@@ -106,6 +111,10 @@ pub enum Outcome {
     Failed {
         /// The error chain in one line.
         error: String,
+        /// The host could not be reached (exit status 4 rather than 3).
+        unreachable: bool,
+        /// Changes made before the failure.
+        changes: usize,
     },
 }
 

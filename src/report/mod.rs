@@ -1,5 +1,12 @@
-//! Events, and the one renderer that owns the terminal. Nothing else prints.
+//! Events, and the one renderer that owns the terminal. Nothing else prints during a run.
 
 mod event;
+mod json;
+mod render;
+mod summary;
+mod text;
 
 pub use event::{Event, Outcome, Reporter, Severity};
+pub use render::{Format, Options, Renderer};
+pub use summary::{HostSummary, Summary, exit};
+pub use text::printable;

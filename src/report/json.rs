@@ -1,0 +1,117 @@
+//! Events as JSON lines on standard output; the last line is the summary.
+
+use std::io::Write;
+
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use super::summary::Summary;
+use super::{Event, Outcome, Severity};
+
+/// Write one event as one line. A closed standard output ends the output, not the run.
+pub fn write(event: &Event) {
+    let mut value = object(event);
+    // Formatting the current time fails only for years outside RFC 3339.
+    value["time"] = json!(OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default());
+    let _ = writeln!(std::io::stdout().lock(), "{value}");
+}
+
+/// Write the last line: counts and the exit status.
+pub fn write_summary(command: &str, summary: &Summary) {
+    let hosts: Vec<Value> = summary
+        .hosts
+        .iter()
+        .map(|(name, host)| {
+            json!({
+                "host": name,
+                "changes": host.changes,
+                "skipped": host.skipped,
+                "unreachable": host.unreachable,
+                "failed_phase": host.failure.as_ref().map(|(phase, _)| phase),
+                "error": host.failure.as_ref().map(|(_, error)| error),
+            })
+        })
+        .collect();
+    let value = json!({
+        "time": OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default(),
+        "kind": "summary",
+        "command": command,
+        "hosts": hosts,
+        "changes": summary.changes(),
+        "failed": summary.failed(),
+        "warnings": summary.warnings,
+        "exit_status": summary.exit_status(),
+    });
+    let _ = writeln!(std::io::stdout().lock(), "{value}");
+}
+
+fn object(event: &Event) -> Value {
+    match event {
+        Event::Connected { host, elapsed } => {
+            json!({"kind": "connected", "host": host, "seconds": elapsed.as_secs_f64()})
+        }
+        Event::PhaseStarted { host, phase } => {
+            json!({"kind": "phase_started", "host": host, "phase": phase})
+        }
+        Event::PhaseFinished { host, phase, outcome, elapsed } => {
+            let mut value = json!({
+                "kind": "phase_finished",
+                "host": host,
+                "phase": phase,
+                "seconds": elapsed.as_secs_f64(),
+            });
+            match outcome {
+                Outcome::Done { changes } => {
+                    value["outcome"] = json!("done");
+                    value["changes"] = json!(changes);
+                }
+                Outcome::NotNeeded { reason } => {
+                    value["outcome"] = json!("not_needed");
+                    value["reason"] = json!(reason);
+                }
+                Outcome::Skipped { reason } => {
+                    value["outcome"] = json!("skipped");
+                    value["reason"] = json!(reason);
+                }
+                Outcome::Failed { error, unreachable, changes } => {
+                    value["outcome"] = json!("failed");
+                    value["error"] = json!(error);
+                    value["unreachable"] = json!(unreachable);
+                    value["changes"] = json!(changes);
+                }
+            }
+            value
+        }
+        Event::Changed { host, phase, what, detail, dry_run } => json!({
+            "kind": "changed",
+            "host": host,
+            "phase": phase,
+            "what": what,
+            "detail": detail,
+            "dry_run": dry_run,
+        }),
+        Event::Warning { host, phase, text } => {
+            json!({"kind": "warning", "host": host, "phase": phase, "text": text})
+        }
+        Event::Note { host, text } => json!({"kind": "note", "host": host, "text": text}),
+        Event::Output { host, stderr, line } => json!({
+            "kind": "output",
+            "host": host,
+            "stream": if *stderr { "stderr" } else { "stdout" },
+            "line": line,
+        }),
+        Event::Check { host, name, severity, message } => json!({
+            "kind": "check",
+            "host": host,
+            "name": name,
+            "severity": match severity {
+                Severity::Passed => "passed",
+                Severity::Warning => "warning",
+                Severity::Error => "error",
+            },
+            "message": message,
+        }),
+        Event::Message { text } => json!({"kind": "message", "text": text}),
+    }
+}

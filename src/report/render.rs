@@ -1,0 +1,291 @@
+//! The one task that owns the terminal: turns events into lines.
+
+use std::io::{IsTerminal, Write};
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use super::json;
+use super::summary::Summary;
+use super::text::printable;
+use super::{Event, Outcome, Reporter, Severity};
+
+/// How long a line of host text may get on a terminal, in characters.
+const LINE_LIMIT: usize = 2000;
+
+/// How the run is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// Lines for people on standard error; a progress line where that is a terminal.
+    Auto,
+    /// Lines only.
+    Plain,
+    /// One JSON object per line on standard output.
+    Json,
+}
+
+/// What the renderer is told at its start.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// How the run is shown.
+    pub format: Format,
+    /// 0: a line per phase that changed something; 1: every change and note; 2: every phase.
+    pub verbosity: u8,
+    /// Name of the command, for the last line.
+    pub command: String,
+    /// Names of the hosts, for the width of the first column.
+    pub hosts: Vec<String>,
+    /// Whether to end with a table of hosts.
+    pub summary: bool,
+}
+
+/// A running renderer.
+pub struct Renderer {
+    task: JoinHandle<Summary>,
+}
+
+impl Renderer {
+    /// Start the renderer and give the reporter that feeds it.
+    pub fn start(options: Options) -> (Reporter, Self) {
+        let (reporter, receiver) = Reporter::channel();
+        (reporter, Self { task: tokio::spawn(render(options, receiver)) })
+    }
+
+    /// Wait until everything sent has been shown; every [`Reporter`] must have been dropped before.
+    pub async fn finish(self) -> Summary {
+        self.task.await.unwrap_or_default()
+    }
+}
+
+async fn render(options: Options, mut events: mpsc::UnboundedReceiver<Event>) -> Summary {
+    let mut screen = Screen::new(&options);
+    let mut summary = Summary::default();
+    while let Some(event) = events.recv().await {
+        summary.record(&event);
+        match options.format {
+            Format::Json => json::write(&event),
+            Format::Auto | Format::Plain => screen.show(&event),
+        }
+    }
+    match options.format {
+        Format::Json if options.summary => json::write_summary(&options.command, &summary),
+        Format::Auto | Format::Plain if options.summary => {
+            screen.finish(&options, &summary);
+        }
+        _ => {}
+    }
+    summary
+}
+
+/// Lines on standard error, with one progress line below them on a terminal.
+struct Screen {
+    started: Instant,
+    verbosity: u8,
+    width: usize,
+    progress: ProgressBar,
+    running: Vec<(String, String)>,
+    /// Changes of tasks under way, shown in one line when the task ends.
+    pending: Vec<(String, String, String)>,
+}
+
+impl Screen {
+    fn new(options: &Options) -> Self {
+        let live = options.format == Format::Auto && std::io::stderr().is_terminal();
+        let progress = if live {
+            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(8));
+            // A template that does not parse would only cost the spinner.
+            if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed:>4} {wide_msg}") {
+                bar.set_style(style);
+            }
+            bar.enable_steady_tick(Duration::from_millis(125));
+            bar
+        } else {
+            ProgressBar::hidden()
+        };
+        let width = options.hosts.iter().map(|name| name.chars().count()).max().unwrap_or(0);
+        Self {
+            started: Instant::now(),
+            verbosity: options.verbosity,
+            width,
+            progress,
+            running: Vec::new(),
+            pending: Vec::new(),
+        }
+    }
+
+    fn line(&self, line: &str) {
+        self.progress.suspend(|| {
+            let mut out = std::io::stderr().lock();
+            // Nobody is left to tell when standard error is gone.
+            let _ = writeln!(out, "{line}");
+        });
+    }
+
+    fn host_line(&self, host: &str, phase: &str, text: &str) {
+        let width = self.width;
+        self.line(&format!("{host:<width$}  {phase:<26} {}", printable(text, LINE_LIMIT)));
+    }
+
+    fn show(&mut self, event: &Event) {
+        match event {
+            Event::Connected { host, elapsed } if self.verbosity > 0 => {
+                self.host_line(host, "connect", &format!("{} ms", elapsed.as_millis()));
+            }
+            Event::PhaseStarted { host, phase } => {
+                self.running.push((host.clone(), phase.clone()));
+                self.show_progress();
+            }
+            Event::PhaseFinished { host, phase, outcome, elapsed } => {
+                self.running.retain(|(h, p)| h != host || p != phase);
+                self.show_finished(host, phase, outcome, *elapsed);
+                self.show_progress();
+            }
+            Event::Changed { host, phase, what, detail, dry_run } => {
+                if self.verbosity > 0 || *dry_run {
+                    let verb = if *dry_run { "would " } else { "" };
+                    self.host_line(host, phase, &format!("{verb}{what}"));
+                    for line in detail.iter().flat_map(|text| text.lines()) {
+                        self.line(&format!("    {}", printable(line, LINE_LIMIT)));
+                    }
+                } else {
+                    self.pending.push((host.clone(), phase.clone(), what.clone()));
+                }
+            }
+            Event::Warning { host, phase, text } => {
+                self.host_line(host, phase, &format!("warning: {text}"));
+            }
+            Event::Note { host, text } if self.verbosity > 0 => self.host_line(host, "", text),
+            Event::Output { host, line, stderr } => {
+                let width = self.width;
+                let line = format!("{host:<width$}  {}", printable(line, LINE_LIMIT));
+                if *stderr {
+                    self.line(&line);
+                } else {
+                    self.progress.suspend(|| {
+                        // A closed pipe ends the output, not the run on the hosts.
+                        let _ = writeln!(std::io::stdout().lock(), "{line}");
+                    });
+                }
+            }
+            Event::Check { host, name, severity, message } if *severity != Severity::Passed => {
+                let label = if *severity == Severity::Error { "ERROR" } else { "WARNING" };
+                let width = self.width;
+                self.line(&format!(
+                    "{host:<width$}  [{label} {}]: {}",
+                    printable(name, 200),
+                    printable(message, LINE_LIMIT)
+                ));
+            }
+            Event::Message { text } => {
+                for line in text.lines() {
+                    self.line(&printable(line, LINE_LIMIT));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn show_finished(&mut self, host: &str, phase: &str, outcome: &Outcome, elapsed: Duration) {
+        let seconds = elapsed.as_secs_f32();
+        let (mine, others) = std::mem::take(&mut self.pending)
+            .into_iter()
+            .partition::<Vec<_>, _>(|(h, p, _)| h == host && p == phase);
+        self.pending = others;
+        let changed: Vec<String> = mine.into_iter().map(|(_, _, what)| what).collect();
+        match outcome {
+            Outcome::Failed { error, .. } => {
+                if !changed.is_empty() {
+                    self.host_line(host, phase, &fold_changes(&changed));
+                }
+                self.host_line(host, phase, &format!("failed: {error}"));
+            }
+            Outcome::Skipped { reason } => {
+                self.host_line(host, phase, &format!("skipped: {reason}"));
+            }
+            Outcome::Done { .. } if !changed.is_empty() => {
+                self.host_line(host, phase, &format!("{} ({seconds:.1} s)", fold_changes(&changed)));
+            }
+            Outcome::Done { changes } if self.verbosity > 0 => {
+                self.host_line(host, phase, &format!("{changes} changed ({seconds:.1} s)"));
+            }
+            Outcome::NotNeeded { reason } if self.verbosity > 1 => {
+                self.host_line(host, phase, &format!("not needed: {reason}"));
+            }
+            _ => {}
+        }
+    }
+
+    fn show_progress(&self) {
+        let shown: Vec<String> =
+            self.running.iter().take(6).map(|(host, phase)| format!("{host} {phase}")).collect();
+        let more = self.running.len().saturating_sub(shown.len());
+        let tail = if more > 0 { format!(" and {more} more") } else { String::new() };
+        self.progress.set_message(printable(&format!("{}{tail}", shown.join(", ")), 500));
+    }
+
+    fn finish(&mut self, options: &Options, summary: &Summary) {
+        self.progress.finish_and_clear();
+        for (name, host) in &summary.hosts {
+            let result = match &host.failure {
+                Some((phase, _)) if host.unreachable => format!("unreachable in {phase}"),
+                Some((phase, _)) => format!("failed in {phase}"),
+                None if host.skipped > 0 => format!("incomplete, {} skipped", host.skipped),
+                None => "ok".to_owned(),
+            };
+            let width = self.width;
+            self.line(&format!(
+                "{name:<width$}  {result:<26} {} changed, {:.1} s",
+                host.changes,
+                host.busy.as_secs_f32()
+            ));
+        }
+        self.line(&format!(
+            "{}: {} hosts, {} changed, {} failed, {} warnings in {:.1} s",
+            options.command,
+            summary.hosts.len(),
+            summary.changes(),
+            summary.failed(),
+            summary.warnings,
+            self.started.elapsed().as_secs_f32()
+        ));
+    }
+}
+
+/// `create /a/x, /a/y; start kubelet`: changes with the same verb share it; long lists are counted.
+fn fold_changes(changes: &[String]) -> String {
+    const SHOWN: usize = 4;
+    let mut verbs: Vec<(&str, Vec<&str>)> = Vec::new();
+    for change in changes {
+        let (verb, object) = change.split_once(' ').unwrap_or((change, ""));
+        match verbs.iter_mut().find(|(known, _)| *known == verb) {
+            Some((_, objects)) => objects.push(object),
+            None => verbs.push((verb, vec![object])),
+        }
+    }
+    let parts: Vec<String> = verbs
+        .into_iter()
+        .map(|(verb, objects)| {
+            let more = objects.len().saturating_sub(SHOWN);
+            let shown = objects[..objects.len() - more].join(", ");
+            let tail = if more > 0 { format!(" and {more} more") } else { String::new() };
+            format!("{verb} {shown}{tail}")
+        })
+        .collect();
+    parts.join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::fold_changes;
+
+    #[test]
+    fn changes_with_the_same_verb_are_folded() {
+        let changes: Vec<String> =
+            ["create a", "create b", "start kubelet", "create c", "create d", "create e"]
+                .map(String::from)
+                .to_vec();
+        insta::assert_snapshot!(fold_changes(&changes), @"create a, b, c, d and 1 more; start kubelet");
+    }
+}
