@@ -2,7 +2,49 @@
 //!
 //! What leaves this module is validated and resolved: ranges expanded, groups and defaults folded in.
 //! It never contacts a host, and it knows nothing of how its values are used.
+//!
+//! The way through: `read` (text to a [`document`]), `resolve` (document to [`Inventory`], by the
+//! `rules`), and every mistake on the way into an [`InventoryError`].
 
+mod document;
+mod error;
 mod model;
+mod paths;
+mod ranges;
+mod read;
+mod resolve;
+mod rules;
+mod selection;
+mod suggest;
 
+use std::fs;
+use std::path::Path;
+
+pub use error::{InventoryError, Mistakes};
 pub use model::*;
+pub use ranges::fold_hosts;
+pub use selection::{SelectionError, select};
+
+/// Reads an inventory file. Relative paths in it start at its directory.
+pub fn load(path: &Path) -> Result<Inventory, InventoryError> {
+    let text = fs::read_to_string(path)
+        .map_err(|reason| InventoryError::Unreadable { path: path.to_owned(), reason })?;
+    let directory = path.parent().unwrap_or(Path::new(""));
+    parse(&text, directory, &path.to_string_lossy())
+}
+
+/// Reads an inventory from text; `directory` is where relative paths start, `origin` what errors
+/// call the document.
+pub fn parse(text: &str, directory: &Path, origin: &str) -> Result<Inventory, InventoryError> {
+    let mut problems = error::Problems::default();
+    let paths = paths::Paths::new(directory);
+    let inventory = read::read(text, &mut problems)
+        .map(|document| resolve::resolve(&document, text, &paths, &mut problems));
+    match inventory {
+        Some(inventory) if problems.is_empty() => Ok(inventory),
+        _ => {
+            let mistakes = error::Mistakes::new(origin, text, problems.into_vec());
+            Err(InventoryError::Invalid(Box::new(mistakes)))
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! The document as it is written: every key there is, nothing folded in, every value with its place.
+//!
+//! These types only say what may stand where. Whether a value makes sense is for `resolve` to say,
+//! so everything is optional here, and words and numbers stay as they were typed.
+
+mod values;
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use toml::Spanned;
+
+pub(super) use values::{Arg, Number, OneOrMany, Scalar, Verbatim};
+
+/// A value that may be left out.
+pub(super) type Opt<T> = Option<Spanned<T>>;
+/// A text that may be left out.
+pub(super) type Text = Opt<String>;
+/// One text or a list of them.
+pub(super) type Texts = Opt<OneOrMany>;
+/// A key of the design that does not work yet, whatever its value.
+pub(super) type Unsupported = Opt<IgnoredAny>;
+/// A table with free keys.
+pub(super) type Entries<T> = BTreeMap<Spanned<String>, Spanned<T>>;
+
+/// The whole file.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+pub(super) struct Document {
+    pub(super) cluster: Opt<Cluster>,
+    pub(super) ssh: Ssh,
+    pub(super) groups: Entries<Group>,
+    pub(super) hosts: Vec<Spanned<HostEntry>>,
+    pub(super) artifacts: ArtifactsEntry,
+    pub(super) files: Vec<Spanned<FileEntry>>,
+    pub(super) manifests: Vec<Spanned<ManifestEntry>>,
+    pub(super) hooks: Vec<Spanned<HookEntry>>,
+    pub(super) preflight: Preflight,
+}
+
+/// `[cluster]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+pub(super) struct Cluster {
+    pub(super) name: Text,
+    pub(super) kubernetes_version: Text,
+    pub(super) control_plane_endpoint: Text,
+    pub(super) image_repository: Text,
+    pub(super) cri_socket: Text,
+    pub(super) networking: NetworkingEntry,
+    pub(super) api_server: ApiServerEntry,
+    pub(super) controller_manager: Component,
+    pub(super) scheduler: Component,
+    pub(super) etcd: EtcdEntry,
+    pub(super) dns: DnsEntry,
+    pub(super) proxy: ProxyEntry,
+    pub(super) kubelet_configuration: Entries<Verbatim>,
+    pub(super) kube_proxy_configuration: Entries<Verbatim>,
+    pub(super) certificates_dir: Unsupported,
+    pub(super) feature_gates: Unsupported,
+    pub(super) encryption_algorithm: Unsupported,
+    pub(super) certificate_validity_period: Unsupported,
+    pub(super) ca_certificate_validity_period: Unsupported,
+}
+
+/// `[cluster.networking]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+pub(super) struct NetworkingEntry {
+    pub(super) pod_subnet: Texts,
+    pub(super) service_subnet: Texts,
+    pub(super) dns_domain: Text,
+}
+
+/// `[cluster.api_server]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+pub(super) struct ApiServerEntry {
+    pub(super) bind_port: Opt<i64>,
+    pub(super) extra_args: Entries<Arg>,
+    pub(super) cert_sans: Texts,
+    pub(super) extra_volumes: Unsupported,
+    pub(super) extra_envs: Unsupported,
+}
+
+/// `[cluster.controller_manager]`, `[cluster.scheduler]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+pub(super) struct Component {
+    pub(super) extra_args: Entries<Arg>,
+    pub(super) extra_volumes: Unsupported,
+    pub(super) extra_envs: Unsupported,
+}
+
+/// `[cluster.etcd]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+pub(super) struct EtcdEntry {
+    pub(super) data_dir: Text,
+    pub(super) extra_args: Entries<Arg>,
+    pub(super) image_repository: Text,
+    pub(super) image_tag: Text,
+    pub(super) server_cert_sans: Texts,
+    pub(super) peer_cert_sans: Texts,
+    pub(super) external: Unsupported,
+    pub(super) extra_envs: Unsupported,
+}
+
+/// `[cluster.dns]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+pub(super) struct DnsEntry {
+    pub(super) disabled: bool,
+    pub(super) image_repository: Text,
+    pub(super) image_tag: Text,
+}
+
+/// `[cluster.proxy]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+pub(super) struct ProxyEntry {
+    pub(super) disabled: bool,
+}
+
+/// `[ssh]`, `[groups.NAME.ssh]`, a host's `ssh`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+pub(super) struct Ssh {
+    pub(super) user: Text,
+    pub(super) port: Opt<i64>,
+    pub(super) identity_file: Texts,
+    pub(super) identity_agent: Text,
+    pub(super) known_hosts: Texts,
+    pub(super) connect_timeout: Opt<Number>,
+    pub(super) command_timeout: Opt<Number>,
+    pub(super) keepalive: Opt<Number>,
+    #[serde(rename = "become")]
+    pub(super) become_root: Text,
+    pub(super) host_key_policy: Text,
+    pub(super) jump: Unsupported,
+    pub(super) certificate_file: Unsupported,
+    pub(super) password_command: Unsupported,
+    pub(super) become_user: Unsupported,
+}
+
+/// `[groups.NAME]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+pub(super) struct Group {
+    pub(super) labels: Entries<Scalar>,
+    pub(super) taints: Texts,
+    pub(super) vars: Entries<Verbatim>,
+    pub(super) ssh: Ssh,
+    pub(super) kubelet_extra_args: Entries<Scalar>,
+}
+
+/// `[[hosts]]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+pub(super) struct HostEntry {
+    pub(super) name: Text,
+    pub(super) address: Text,
+    pub(super) advertise_address: Text,
+    pub(super) role: Text,
+    pub(super) groups: Texts,
+    pub(super) labels: Entries<Scalar>,
+    pub(super) taints: Texts,
+    pub(super) vars: Entries<Verbatim>,
+    pub(super) ssh: Ssh,
+    pub(super) kubelet_extra_args: Entries<Scalar>,
+}
+
+/// `[artifacts]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+pub(super) struct ArtifactsEntry {
+    pub(super) binaries: Text,
+    pub(super) images: Text,
+}
+
+/// `[[files]]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+pub(super) struct FileEntry {
+    pub(super) source: Text,
+    pub(super) dest: Text,
+    pub(super) mode: Opt<Number>,
+    pub(super) hosts: Texts,
+    pub(super) template: bool,
+}
+
+/// `[[manifests]]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+pub(super) struct ManifestEntry {
+    pub(super) path: Text,
+}
+
+/// `[[hooks]]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+pub(super) struct HookEntry {
+    pub(super) script: Text,
+    pub(super) before: Text,
+    pub(super) after: Text,
+    pub(super) hosts: Texts,
+}
+
+/// `[preflight]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+pub(super) struct Preflight {
+    pub(super) ignore: Texts,
+}

@@ -1,0 +1,256 @@
+//! What is wrong with an inventory, and where: collected while reading, rendered once at the end.
+//!
+//! It must never decide what is valid; the rules do that.
+
+use std::fmt;
+use std::io;
+use std::ops::Range;
+use std::path::PathBuf;
+
+use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
+use toml::Spanned;
+
+/// Where something stands in the document, in bytes.
+pub(super) type Span = Range<usize>;
+
+/// More problems than this are counted, not shown: they rarely have separate causes.
+const SHOWN: usize = 20;
+
+/// Longer values are cut when a message repeats them.
+const QUOTED: usize = 80;
+
+/// Why there is no inventory.
+#[derive(Debug, thiserror::Error)]
+pub enum InventoryError {
+    /// The file could not be read at all.
+    #[error("cannot read the inventory {}: {reason}", path.display())]
+    Unreadable {
+        /// The path as given.
+        path: PathBuf,
+        /// What the operating system said.
+        reason: io::Error,
+    },
+    /// The document has mistakes.
+    #[error("{0}")]
+    Invalid(Box<Mistakes>),
+}
+
+impl InventoryError {
+    /// The whole error for a terminal; [`fmt::Display`] gives the same without colour.
+    pub fn render(&self, colour: bool) -> String {
+        match self {
+            Self::Invalid(mistakes) => mistakes.render(colour),
+            Self::Unreadable { .. } => self.to_string(),
+        }
+    }
+}
+
+/// Every mistake found in one document, in document order.
+#[derive(Debug)]
+pub struct Mistakes {
+    origin: String,
+    text: String,
+    problems: Vec<Problem>,
+}
+
+impl Mistakes {
+    pub(super) fn new(origin: &str, text: &str, mut problems: Vec<Problem>) -> Self {
+        problems.sort_by_key(|problem| problem.span.start);
+        Self { origin: origin.to_owned(), text: text.to_owned(), problems }
+    }
+
+    /// How many there are; never 0.
+    pub fn count(&self) -> usize {
+        self.problems.len()
+    }
+
+    /// One line for each, without the source.
+    pub fn messages(&self) -> impl Iterator<Item = &str> {
+        self.problems.iter().map(|problem| problem.title.as_str())
+    }
+
+    fn render(&self, colour: bool) -> String {
+        let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
+        let mut blocks: Vec<String> = self
+            .problems
+            .iter()
+            .take(SHOWN)
+            .map(|problem| problem.render(&renderer, &self.origin, &self.text))
+            .collect();
+        if self.problems.len() > SHOWN {
+            blocks.push(format!("and {} more", self.problems.len() - SHOWN));
+        }
+        blocks.join("\n\n")
+    }
+}
+
+impl fmt::Display for Mistakes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.render(false))
+    }
+}
+
+/// What a rule has against a value, before anyone knows where the value stands.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Fault {
+    title: String,
+    label: String,
+    help: Option<String>,
+}
+
+impl Fault {
+    /// `title` says what is wrong, `label` what was expected (it stands next to the caret).
+    pub(super) fn new(title: impl Into<String>, label: impl Into<String>) -> Self {
+        Self { title: title.into(), label: label.into(), help: None }
+    }
+
+    /// For what the design promises and this version does not do.
+    pub(super) fn unsupported(what: &str) -> Self {
+        Self::new(format!("{what} is not supported yet"), "not supported yet")
+    }
+
+    pub(super) fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// Adds `did you mean ...` when there is something to suggest.
+    pub(super) fn suggest(self, nearest: Option<&str>) -> Self {
+        match nearest {
+            Some(nearest) => self.help(format!("did you mean {}?", quoted(nearest))),
+            None => self,
+        }
+    }
+
+    pub(super) fn at(self, span: Span) -> Problem {
+        let Self { title, label, help } = self;
+        Problem { title, label, span, also: Vec::new(), help }
+    }
+
+    /// The one-line form, for errors without a document.
+    pub(super) fn into_title(self) -> String {
+        self.title
+    }
+}
+
+/// One mistake, and the places it concerns.
+#[derive(Debug)]
+pub(super) struct Problem {
+    title: String,
+    label: String,
+    span: Span,
+    also: Vec<(Span, String)>,
+    help: Option<String>,
+}
+
+impl Problem {
+    /// Points at a second place.
+    pub(super) fn also(mut self, span: Span, label: impl Into<String>) -> Self {
+        self.also.push((span, label.into()));
+        self
+    }
+
+    fn render(&self, renderer: &Renderer, origin: &str, text: &str) -> String {
+        let primary = AnnotationKind::Primary.span(first_line(text, &self.span));
+        let snippet = Snippet::source(text).path(origin).annotation(primary.label(&*self.label));
+        let others = self.also.iter().map(|(span, label)| {
+            AnnotationKind::Context.span(first_line(text, span)).label(label.as_str())
+        });
+        let group = Level::ERROR
+            .primary_title(self.title.as_str())
+            .element(snippet.annotations(others))
+            .elements(self.help.as_deref().map(|help| Level::HELP.message(help)));
+        renderer.render(&[group])
+    }
+}
+
+/// A caret under one line says where; brackets around a whole table do not.
+fn first_line(text: &str, span: &Span) -> Span {
+    let start = span.start.min(text.len());
+    let end = span.end.clamp(start, text.len());
+    let length = text.get(start..end).and_then(|part| part.find('\n')).unwrap_or(end - start);
+    start..start + length
+}
+
+/// The problems found so far.
+#[derive(Debug, Default)]
+pub(super) struct Problems(Vec<Problem>);
+
+impl Problems {
+    pub(super) fn push(&mut self, problem: Problem) {
+        self.0.push(problem);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(super) fn into_vec(self) -> Vec<Problem> {
+        self.0
+    }
+
+    /// Applies a rule to a value; a fault is recorded at the value's place.
+    pub(super) fn check<T, U>(
+        &mut self,
+        value: &Spanned<T>,
+        rule: impl FnOnce(&T) -> Result<U, Fault>,
+    ) -> Option<U> {
+        match rule(value.get_ref()) {
+            Ok(valid) => Some(valid),
+            Err(fault) => {
+                self.push(fault.at(value.span()));
+                None
+            }
+        }
+    }
+
+    /// [`Self::check`] for a key that may be absent.
+    pub(super) fn check_opt<T, U>(
+        &mut self,
+        value: Option<&Spanned<T>>,
+        rule: impl FnOnce(&T) -> Result<U, Fault>,
+    ) -> Option<U> {
+        value.and_then(|value| self.check(value, rule))
+    }
+
+    /// [`Self::check`] for a key that must be there; `table` is the header it is missing from.
+    pub(super) fn required<'a, T>(
+        &mut self,
+        table: &Span,
+        key: &str,
+        value: Option<&'a Spanned<T>>,
+    ) -> Option<&'a Spanned<T>> {
+        if value.is_none() {
+            let title = format!("missing key `{key}`");
+            self.push(Fault::new(title, format!("`{key}` is required here")).at(table.clone()));
+        }
+        value
+    }
+
+    /// Reports every key of `keys` that is present as not supported yet.
+    pub(super) fn unsupported<T>(&mut self, keys: &[(&str, &Option<Spanned<T>>)]) {
+        for (key, value) in keys {
+            if let Some(value) = value {
+                self.push(Fault::unsupported(&format!("`{key}`")).at(value.span()));
+            }
+        }
+    }
+}
+
+/// A value as messages repeat it: in backquotes, cut when long, without control characters.
+pub(super) fn quoted(value: &str) -> String {
+    let mut text = String::from("`");
+    for (count, character) in value.chars().enumerate() {
+        if count == QUOTED {
+            text.push_str("...");
+            break;
+        }
+        if character.is_control() {
+            text.extend(character.escape_default());
+        } else {
+            text.push(character);
+        }
+    }
+    text.push('`');
+    text
+}

@@ -1,0 +1,105 @@
+//! Text to a document: syntax, unknown keys, wrong types.
+
+use serde::Deserialize;
+use toml::de::{DeArray, DeTable, DeValue, Deserializer};
+
+use super::document::Document;
+use super::error::{Fault, Problem, Problems, Span, quoted};
+use super::suggest::nearest;
+
+/// Reading is repeated without each mistake to find the next; this many are enough for one run.
+const ATTEMPTS: usize = 50;
+
+/// Reads the whole document, or says everything that keeps it from being read.
+pub(super) fn read(text: &str, problems: &mut Problems) -> Option<Document> {
+    let error = match DeTable::parse(text) {
+        Ok(table) => match Document::deserialize(Deserializer::from(table)) {
+            Ok(document) => return Some(document),
+            Err(error) => error,
+        },
+        Err(error) => {
+            problems.push(syntax(text, &error));
+            return None;
+        }
+    };
+    // Deserializing stops at the first mistake; the others are found by leaving it out.
+    let mut rest = DeTable::parse(text).ok()?;
+    let mut next = Some(error);
+    for _ in 0..ATTEMPTS {
+        let Some(error) = next else { break };
+        let span = error.span().unwrap_or(0..0);
+        problems.push(fault(error.message()).at(span.clone()));
+        if !prune_table(rest.get_mut(), &span) {
+            break;
+        }
+        next = Document::deserialize(Deserializer::from(rest.clone())).err();
+    }
+    None
+}
+
+fn prune_table(table: &mut DeTable<'_>, span: &Span) -> bool {
+    let before = table.len();
+    let entries = std::mem::take(table).into_iter();
+    *table = entries.filter(|(key, value)| key.span() != *span && value.span() != *span).collect();
+    table.len() < before || table.iter_mut().any(|(_, value)| prune(value.get_mut(), span))
+}
+
+fn prune(value: &mut DeValue<'_>, span: &Span) -> bool {
+    match value {
+        DeValue::Table(table) => prune_table(table, span),
+        DeValue::Array(items) => {
+            let before = items.len();
+            let kept = std::mem::replace(items, DeArray::new())
+                .into_iter()
+                .filter(|item| item.span() != *span);
+            *items = kept.collect();
+            items.len() < before || items.iter_mut().any(|item| prune(item.get_mut(), span))
+        }
+        _ => false,
+    }
+}
+
+fn syntax(text: &str, error: &toml::de::Error) -> Problem {
+    let message = error.message();
+    let (title, label) = message.split_once(", expected ").unwrap_or((message, ""));
+    let label = if label.is_empty() { "here".to_owned() } else { format!("expected {label}") };
+    let end = text.trim_end().len();
+    Fault::new(format!("not valid TOML: {title}"), label).at(error.span().unwrap_or(end..end))
+}
+
+/// serde's words in ours. A message it words differently one day is still shown, as it is.
+fn fault(message: &str) -> Fault {
+    let message = message.trim_end();
+    if let Some(rest) = message.strip_prefix("unknown field `")
+        && let Some((key, rest)) = rest.split_once('`')
+    {
+        let known: Vec<&str> = rest.split('`').skip(1).step_by(2).collect();
+        let meant = nearest(key, known.iter().copied());
+        let fault = Fault::new(format!("unknown key {}", quoted(key)), "not a key of this table");
+        return match meant {
+            Some(_) => fault.suggest(meant),
+            None => fault.help(format!("known keys here: {}", known.join(", "))),
+        };
+    }
+    if let Some((found, expected)) = message
+        .strip_prefix("invalid type: ")
+        .or_else(|| message.strip_prefix("invalid value: "))
+        .and_then(|rest| rest.rsplit_once(", expected "))
+    {
+        let found = match found {
+            "map" => "a table",
+            "sequence" => "an array",
+            other => other,
+        };
+        let expected = match expected {
+            "a map" => "a table",
+            "a sequence" => "an array of tables, each under its own `[[...]]` header",
+            other => other,
+        };
+        let fault =
+            Fault::new(format!("{found} is not of the right type"), format!("expected {expected}"));
+        let bare = ["integer", "floating", "boolean"].iter().any(|kind| found.starts_with(kind));
+        return if expected == "a string" && bare { fault.help("put it in quotes") } else { fault };
+    }
+    Fault::new(message, "here")
+}

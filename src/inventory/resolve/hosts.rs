@@ -1,0 +1,257 @@
+//! `[[hosts]]` and `[groups]`: ranges to hosts, layers to settings, and what must be unique.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
+
+use toml::Spanned;
+
+use super::items;
+use super::layers::{Layer, SshLayer};
+use super::subnets::{self, Subnet};
+use crate::inventory::document::{Document, HostEntry, Text};
+use crate::inventory::error::{Fault, Problems, Span, quoted};
+use crate::inventory::model::{Host, Role};
+use crate::inventory::paths::Paths;
+use crate::inventory::suggest::nearest;
+use crate::inventory::{ranges, rules};
+
+/// Every host in document order.
+pub(super) fn resolve(
+    document: &Document,
+    subnets: &[Subnet],
+    paths: &Paths,
+    problems: &mut Problems,
+) -> Vec<Host> {
+    let base = Layer { ssh: SshLayer::read(&document.ssh, paths, problems), ..Layer::default() };
+    let mut groups = BTreeMap::new();
+    for (name, group) in &document.groups {
+        problems.check(name, |name| rules::group_name(name));
+        groups.insert(name.get_ref().as_str(), Layer::of_group(group.get_ref(), paths, problems));
+    }
+    if document.hosts.is_empty() {
+        let fault = Fault::new("the inventory has no hosts", "expected at least one `[[hosts]]`");
+        problems.push(fault.help("add `[[hosts]]` with a `name`").at(0..0));
+    }
+    let mut hosts = Vec::new();
+    let mut taken = Taken::default();
+    for entry in &document.hosts {
+        let raw = entry.get_ref();
+        let mut layer = base.clone();
+        let memberships = memberships(raw, &groups, problems);
+        for name in &memberships {
+            if let Some(group) = groups.get(name.as_str()) {
+                layer.add_group(group);
+            }
+        }
+        layer.add_host(&Layer::of_host(raw, paths, problems));
+        let role = problems.check_opt(raw.role.as_ref(), |text| rules::role(text));
+        let Some(spots) = spots(&entry.span(), raw, problems) else { continue };
+        let settings = layer.ssh.settle();
+        let made: Vec<Host> = spots
+            .into_iter()
+            .map(|spot| Host {
+                name: spot.name,
+                address: spot.address,
+                advertise_address: spot.advertise_address,
+                role: role.unwrap_or(Role::Worker),
+                groups: memberships.clone(),
+                labels: layer.labels.clone(),
+                taints: layer.taints.clone(),
+                kubelet_extra_args: layer.kubelet_extra_args.clone(),
+                ssh: settings.clone(),
+                vars: layer.vars.clone(),
+            })
+            .collect();
+        let places = Places::of(raw, &entry.span());
+        check_subnets(&made, &places, subnets, problems);
+        taken.check(&made, &places, problems);
+        hosts.extend(made);
+    }
+    for (name, _) in &document.groups {
+        if let Some(span) = taken.names.get(name.get_ref().as_str()) {
+            let title = format!("{} is a group and a host", quoted(name.get_ref()));
+            let fault = Fault::new(title, "selections could not tell the group from the host");
+            problems.push(fault.at(name.span()).also(span.clone(), "the host"));
+        }
+    }
+    hosts
+}
+
+/// The groups an entry lists, as far as they exist.
+fn memberships(
+    raw: &HostEntry,
+    groups: &BTreeMap<&str, Layer>,
+    problems: &mut Problems,
+) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for item in items(&raw.groups) {
+        let name = *item.get_ref();
+        if !groups.contains_key(name) {
+            let label = "no `[groups.NAME]` table has this name";
+            let fault = Fault::new(format!("unknown group {}", quoted(name)), label);
+            let fault = match nearest(name, groups.keys().copied()) {
+                None => fault.help(format!("define it: `[groups.{name}]`")),
+                meant => fault.suggest(meant),
+            };
+            problems.push(fault.at(item.span()));
+        } else if names.iter().any(|known| known == name) {
+            let fault = Fault::new(format!("group {} is listed twice", quoted(name)), "again here");
+            problems.push(fault.at(item.span()));
+        } else {
+            names.push(name.to_owned());
+        }
+    }
+    names
+}
+
+/// What one host of an entry has of its own.
+struct Spot {
+    name: String,
+    address: String,
+    advertise_address: Option<IpAddr>,
+}
+
+/// The hosts an entry stands for: its ranges side by side.
+fn spots(header: &Span, raw: &HostEntry, problems: &mut Problems) -> Option<Vec<Spot>> {
+    let name = problems.required(header, "name", raw.name.as_ref())?;
+    let names = problems.check(name, |text| ranges::expand(text))?;
+    let addresses = beside("address", &raw.address, name, names.len(), problems)?;
+    let advertised =
+        beside("advertise_address", &raw.advertise_address, name, names.len(), problems)?;
+    // One bad name of a range says enough about the others.
+    problems.check(name, |_| names.iter().try_for_each(|name| rules::host_name(name)))?;
+    if let (Some(written), Some(addresses)) = (&raw.address, &addresses) {
+        let all = |_: &String| addresses.iter().try_for_each(|address| rules::address(address));
+        problems.check(written, all)?;
+    }
+    let mut advertised = match (&raw.advertise_address, advertised) {
+        (Some(written), Some(list)) => {
+            let parse = |_: &String| list.iter().map(|a| rules::advertise_address(a)).collect();
+            problems.check::<_, Vec<IpAddr>>(written, parse)?.into_iter()
+        }
+        _ => Vec::new().into_iter(),
+    };
+    let addresses = addresses.unwrap_or_else(|| names.clone());
+    let pairs = names.into_iter().zip(addresses);
+    let spot = |(name, address)| Spot { name, address, advertise_address: advertised.next() };
+    Some(pairs.map(spot).collect())
+}
+
+/// Expands what stands beside the name. Outer `None`: there is a mistake; inner: it is left out.
+fn beside(
+    key: &str,
+    text: &Text,
+    name: &Spanned<String>,
+    count: usize,
+    problems: &mut Problems,
+) -> Option<Option<Vec<String>>> {
+    let Some(text) = text else { return Some(None) };
+    let list = problems.check(text, |text| ranges::expand(text))?;
+    if list.len() == count {
+        return Some(Some(list));
+    }
+    let title = format!("`{key}` stands for {}, `name` for {count}", list.len());
+    let fault = Fault::new(title, format!("{} here", list.len()))
+        .help("every host needs its own: write a range of the same length");
+    problems.push(fault.at(text.span()).also(name.span(), format!("{count} here")));
+    None
+}
+
+/// Where an entry says what.
+struct Places {
+    name: Span,
+    address: Span,
+    advertise_address: Span,
+}
+
+impl Places {
+    fn of(raw: &HostEntry, header: &Span) -> Self {
+        let name = raw.name.as_ref().map_or(header.clone(), Spanned::span);
+        let or_name = |text: &Text| text.as_ref().map_or(name.clone(), Spanned::span);
+        Self {
+            address: or_name(&raw.address),
+            advertise_address: or_name(&raw.advertise_address),
+            name,
+        }
+    }
+}
+
+/// Reports the first host of an entry that lies inside a network of the cluster.
+fn check_subnets(hosts: &[Host], places: &Places, subnets: &[Subnet], problems: &mut Problems) {
+    let found = hosts.iter().find_map(|host| {
+        let connect = host.address.parse().ok().map(|address| (address, &places.address));
+        let advertised = host.advertise_address.map(|address| (address, &places.advertise_address));
+        connect
+            .into_iter()
+            .chain(advertised)
+            .find_map(|(address, span)| subnets::check_host(&host.name, address, span, subnets))
+    });
+    if let Some(problem) = found {
+        problems.push(problem);
+    }
+}
+
+/// What may be used once, and where it was used first.
+#[derive(Default)]
+struct Taken {
+    names: HashMap<String, Span>,
+    /// With the port: hosts behind one address are told apart by it.
+    addresses: HashMap<(String, u16), Span>,
+    advertised: HashMap<IpAddr, Span>,
+}
+
+impl Taken {
+    fn check(&mut self, hosts: &[Host], places: &Places, problems: &mut Problems) {
+        // The first clash of an entry says enough; 200 more would be the same mistake.
+        let mut clashes = [None, None, None];
+        for host in hosts {
+            let [name, address, advertised] = &mut clashes;
+            let key = host.name.clone();
+            claim(&mut self.names, key, &places.name, &host.name, name);
+            let key = (same_address(&host.address), host.ssh.port);
+            claim(&mut self.addresses, key, &places.address, &host.address, address);
+            if let Some(own) = host.advertise_address {
+                let span = &places.advertise_address;
+                claim(&mut self.advertised, own, span, &own.to_string(), advertised);
+            }
+        }
+        let [name, address, advertised] = clashes;
+        // Hosts without an address share it as they share the name; one message is enough.
+        let address = if name.is_some() && places.address == places.name { None } else { address };
+        for (what, span, clash) in [
+            ("host name", &places.name, name),
+            ("address", &places.address, address),
+            ("advertise address", &places.advertise_address, advertised),
+        ] {
+            if let Some((value, first)) = clash {
+                let title = format!("{what} {} is used twice", quoted(&value));
+                let problem = Fault::new(title, "used again here").at(span.clone());
+                let elsewhere = first != *span;
+                problems.push(if elsewhere {
+                    problem.also(first, "first used here")
+                } else {
+                    problem
+                });
+            }
+        }
+    }
+}
+
+/// One spelling for each address.
+fn same_address(text: &str) -> String {
+    text.parse::<IpAddr>().map_or_else(|_| text.to_ascii_lowercase(), |address| address.to_string())
+}
+
+fn claim<K: std::hash::Hash + Eq>(
+    taken: &mut HashMap<K, Span>,
+    key: K,
+    span: &Span,
+    shown: &str,
+    clash: &mut Option<(String, Span)>,
+) {
+    if let Some(first) = taken.get(&key) {
+        clash.get_or_insert_with(|| (shown.to_owned(), first.clone()));
+    } else {
+        taken.insert(key, span.clone());
+    }
+}

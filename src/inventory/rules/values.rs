@@ -1,0 +1,169 @@
+//! Plain values: ports, durations, modes, paths, arguments.
+
+use std::time::Duration;
+
+use crate::inventory::document::Number;
+use crate::inventory::error::{Fault, quoted};
+use crate::inventory::model::Become;
+use crate::inventory::suggest::nearest;
+
+/// A TCP port.
+pub(in crate::inventory) fn port(number: i64) -> Result<u16, Fault> {
+    match u16::try_from(number) {
+        Ok(port) if port > 0 => Ok(port),
+        _ => Err(Fault::new(format!("{number} is not a port"), "expected 1 to 65535")),
+    }
+}
+
+/// A limit or an interval: whole seconds, or a number with `ms`, `s`, `m` or `h`. Never zero.
+pub(in crate::inventory) fn duration(number: &Number) -> Result<Duration, Fault> {
+    let expected =
+        "expected seconds (`15`) or a number with a unit (`\"500ms\"`, `\"15s\"`, `\"2m\"`)";
+    let (found, duration) = match number {
+        Number::Integer(seconds) => {
+            (seconds.to_string(), u64::try_from(*seconds).ok().map(Duration::from_secs))
+        }
+        Number::Text(text) => (quoted(text), with_unit(text)),
+    };
+    duration
+        .filter(|duration| !duration.is_zero())
+        .ok_or_else(|| Fault::new(format!("{found} is not a duration"), expected))
+}
+
+fn with_unit(text: &str) -> Option<Duration> {
+    let end = text.find(|c: char| !c.is_ascii_digit())?;
+    let (count, unit) = text.split_at(end);
+    let count: u64 = count.parse().ok()?;
+    match unit {
+        "ms" => Some(Duration::from_millis(count)),
+        "s" => Some(Duration::from_secs(count)),
+        "m" => count.checked_mul(60).map(Duration::from_secs),
+        "h" => count.checked_mul(3600).map(Duration::from_secs),
+        _ => None,
+    }
+}
+
+/// Permission bits: `"0644"` or `0o644`. `written` is the source text, to tell `644` from `0o644`.
+pub(in crate::inventory) fn mode(number: &Number, written: &str) -> Result<u32, Fault> {
+    let expected = "expected an octal mode: `\"0644\"` or `0o644`";
+    let mode = match number {
+        Number::Integer(mode) if written.starts_with("0o") => u32::try_from(*mode).ok(),
+        Number::Integer(_) => None,
+        Number::Text(text) if text.bytes().all(|b| b.is_ascii_digit()) => {
+            u32::from_str_radix(text, 8).ok()
+        }
+        Number::Text(_) => None,
+    };
+    mode.filter(|mode| *mode <= 0o7777)
+        .ok_or_else(|| Fault::new(format!("{} is not a file mode", quoted(written)), expected))
+}
+
+/// A path on a host.
+pub(in crate::inventory) fn absolute_path(text: &str) -> Result<String, Fault> {
+    let plain = !text.contains(char::is_control) && !text.split('/').any(|part| part == "..");
+    if text.starts_with('/') && plain && text.len() > 1 {
+        return Ok(text.to_owned());
+    }
+    let expected = "expected an absolute path without `..`";
+    Err(Fault::new(format!("{} is not an absolute path", quoted(text)), expected))
+}
+
+/// A login name.
+pub(in crate::inventory) fn user(text: &str) -> Result<String, Fault> {
+    let odd = |c: char| c.is_control() || c.is_whitespace() || matches!(c, '@' | ':' | '/');
+    if text.is_empty() || text.starts_with('-') || text.contains(odd) {
+        return Err(Fault::new(
+            format!("{} is not a user name", quoted(text)),
+            "expected a login name",
+        ));
+    }
+    Ok(text.to_owned())
+}
+
+/// How to become root.
+pub(in crate::inventory) fn become_root(text: &str) -> Result<Become, Fault> {
+    match text {
+        "none" => Ok(Become::None),
+        "sudo" => Ok(Become::Sudo),
+        "doas" => Err(Fault::unsupported("`become = \"doas\"`").help("use `sudo` or `none`")),
+        _ => Err(Fault::new(
+            format!("{} is not a way to become root", quoted(text)),
+            "expected `none` or `sudo`",
+        )
+        .suggest(nearest(text, ["none", "sudo"]))),
+    }
+}
+
+/// Only `strict` works so far.
+pub(in crate::inventory) fn host_key_policy(text: &str) -> Result<(), Fault> {
+    match text {
+        "strict" => Ok(()),
+        "accept-new" => Err(Fault::unsupported("`host_key_policy = \"accept-new\"`").help(
+            "add the host keys to known_hosts, for example with ssh-keyscan, and leave this out",
+        )),
+        _ => Err(Fault::new(
+            format!("{} is not a host key policy", quoted(text)),
+            "expected `strict`; host keys are always checked",
+        )),
+    }
+}
+
+/// A command-line argument's name, as kubeadm's `extraArgs` want it.
+pub(in crate::inventory) fn argument_name(text: &str) -> Result<(), Fault> {
+    let fault = Fault::new(
+        format!("{} is not an argument's name", quoted(text)),
+        "expected the name without leading dashes",
+    );
+    let bare = text.trim_start_matches('-');
+    let valid = !bare.is_empty()
+        && bare.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
+    match valid {
+        true if bare.len() == text.len() => Ok(()),
+        true => Err(fault.suggest(Some(bare))),
+        false => Err(fault),
+    }
+}
+
+/// A command-line argument's value: one line.
+pub(in crate::inventory) fn argument_value(text: &str) -> Result<(), Fault> {
+    if text.contains(char::is_control) {
+        return Err(Fault::new("an argument's value has control characters", "expected one line"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations() {
+        let text = |text: &str| duration(&Number::Text(text.to_owned())).ok();
+        assert_eq!(duration(&Number::Integer(15)).unwrap(), Duration::from_secs(15));
+        assert_eq!(text("500ms"), Some(Duration::from_millis(500)));
+        assert_eq!(text("2m"), Some(Duration::from_secs(120)));
+        assert_eq!(text("1h"), Some(Duration::from_secs(3600)));
+        for bad in ["", "s", "15", "-1s", "1.5s", "15 s", "0s", "1d", "99999999999999999999h"] {
+            assert_eq!(text(bad), None, "{bad}");
+        }
+        assert!(duration(&Number::Integer(0)).is_err() && duration(&Number::Integer(-1)).is_err());
+    }
+
+    #[test]
+    fn modes_are_octal() {
+        assert_eq!(mode(&Number::Text("0644".into()), "\"0644\"").unwrap(), 0o644);
+        assert_eq!(mode(&Number::Integer(0o755), "0o755").unwrap(), 0o755);
+        assert!(mode(&Number::Integer(644), "644").is_err());
+        for bad in ["", "0o644", "999", "+644", "77777"] {
+            assert!(mode(&Number::Text(bad.into()), bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn argument_names_have_no_dashes_in_front() {
+        assert!(argument_name("max-pods").is_ok());
+        for bad in ["", "-", "--max-pods", "a b", "a=b"] {
+            assert!(argument_name(bad).is_err(), "{bad}");
+        }
+    }
+}
