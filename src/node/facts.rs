@@ -1,9 +1,15 @@
 //! What one round trip tells about a host. Untrusted input, parsed strictly and bounded in size.
 
+mod gather;
+mod parse;
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use serde::Serialize;
+
+pub use gather::FactsRequest;
+pub use parse::{FactsError, parse};
 
 /// Facts about one host, gathered by the payload in one round trip.
 #[derive(Debug, Clone, Default, Serialize)]

@@ -1,0 +1,60 @@
+//! Taking things off a host again: mounts, pod sandboxes, directories, the payload itself.
+
+use super::{Change, Node, NodeError};
+
+impl Node {
+    /// Unmount everything below these directories, deepest first. An error means that something is
+    /// still mounted, and that nothing below must be deleted.
+    pub async fn unmount_below(&self, directories: &[&str]) -> Result<Vec<Change>, NodeError> {
+        self.report("unmount", directories, &[("unmounted", "unmount")]).await
+    }
+
+    /// Stop and remove every pod sandbox of the runtime at this endpoint.
+    pub async fn remove_sandboxes(&self, socket: &str) -> Result<Vec<Change>, NodeError> {
+        self.report("sandboxes", &[socket], &[("removed", "remove")]).await
+    }
+
+    /// Delete what is in these directories and keep them. Directories of the operating system, and
+    /// directories with something mounted below, are refused.
+    pub async fn empty_directories(&self, directories: &[&str]) -> Result<Vec<Change>, NodeError> {
+        self.report("empty", directories, &[("emptied", "empty")]).await
+    }
+
+    /// Delete these directories with what is in them; one that is a mount point is only emptied.
+    pub async fn remove_directories(&self, directories: &[&str]) -> Result<Vec<Change>, NodeError> {
+        let mut arguments = vec!["--rmdir"];
+        arguments.extend(directories);
+        self.report("empty", &arguments, &[("emptied", "empty"), ("removed", "remove")]).await
+    }
+
+    /// Remove the payload from the host.
+    pub async fn cleanup(&self) -> Result<(), NodeError> {
+        if !self.is_dry_run() {
+            self.call(&["cleanup"]).await?;
+            self.stored.store(false, std::sync::atomic::Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// Run a subcommand whose answer is one line for each change, and put its words in the imperative.
+    pub(super) async fn report(
+        &self,
+        subcommand: &str,
+        arguments: &[&str],
+        words: &[(&str, &str)],
+    ) -> Result<Vec<Change>, NodeError> {
+        let mut all = vec![subcommand];
+        all.extend(arguments);
+        let answer = self.call(&all).await?;
+        self.lines(subcommand, &answer)?
+            .into_iter()
+            .map(|(word, rest)| {
+                words
+                    .iter()
+                    .find(|(said, _)| *said == word)
+                    .map(|(_, verb)| Change::new(format!("{verb} {rest}")))
+                    .ok_or_else(|| self.unexpected(subcommand, word))
+            })
+            .collect()
+    }
+}

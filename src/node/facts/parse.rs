@@ -1,0 +1,321 @@
+//! From the payload's `key value` lines to [`Facts`]. Everything a host prints is suspect: sizes are
+//! bounded, and whatever the payload would not print is an error.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr};
+use std::str::FromStr;
+
+use super::{Facts, InitKind, PathState, Runtime, ServiceState};
+
+/// The most text that is looked at.
+const MAX_TEXT: usize = 512 << 10;
+const MAX_LINES: usize = 8192;
+const MAX_LINE: usize = 4096;
+
+/// Why facts cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FactsError {
+    /// More than any host has to say.
+    #[error("too much text ({0} bytes or lines)")]
+    TooLong(usize),
+    /// The last line is missing.
+    #[error("cut off: the line `end` is missing")]
+    CutOff,
+    /// A line that the payload does not print.
+    #[error("line {line}: unexpected `{text}`; does something print to standard output on login?")]
+    Line {
+        /// Counted from 1.
+        line: usize,
+        /// The start of it, without control characters.
+        text: String,
+    },
+}
+
+/// Read the payload's answer.
+pub fn parse(text: &str) -> Result<Facts, FactsError> {
+    if text.len() > MAX_TEXT {
+        return Err(FactsError::TooLong(text.len()));
+    }
+    let mut gathered = Gathered::default();
+    let mut ended = false;
+    for (index, line) in text.lines().enumerate() {
+        let line: String = line.chars().filter(|c| !c.is_control()).collect();
+        if index > MAX_LINES || line.len() > MAX_LINE {
+            return Err(FactsError::TooLong(index.max(line.len())));
+        }
+        let (key, value) = line.split_once(' ').unwrap_or((&line, ""));
+        let understood = !ended && gathered.take(key, value.trim_end()).is_some();
+        ended |= line == "end";
+        if !understood && line != "end" {
+            let text = line.chars().take(80).collect();
+            return Err(FactsError::Line { line: index + 1, text });
+        }
+    }
+    if ended { Ok(gathered.finish()) } else { Err(FactsError::CutOff) }
+}
+
+/// Facts as they come in, and those that only make sense together.
+#[derive(Default)]
+struct Gathered {
+    facts: Facts,
+    interfaces: Vec<(String, IpAddr)>,
+    /// Metric, whether IPv4, interface.
+    default_routes: Vec<(u64, bool, String)>,
+    ports: BTreeSet<u16>,
+    runtime: Runtime,
+}
+
+impl Gathered {
+    /// Take one line; `None` when it makes no sense.
+    fn take(&mut self, key: &str, value: &str) -> Option<()> {
+        let facts = &mut self.facts;
+        match key {
+            "euid" => facts.euid = value.parse().ok()?,
+            "hostname" => facts.hostname = value.to_owned(),
+            "kernel_name" => facts.kernel_name = value.to_owned(),
+            "kernel_release" => facts.kernel_release = value.to_owned(),
+            "machine" => facts.machine = value.to_owned(),
+            "os.id" => facts.os.id = unquoted(value),
+            "os.version" => facts.os.version = unquoted(value),
+            "cpus" => facts.cpus = value.parse().ok()?,
+            "memory_kb" => facts.memory_mb = value.parse::<u64>().ok()? / 1024,
+            "swap" => facts.swaps.push(value.to_owned()),
+            "clock" => facts.clock = value.parse().ok()?,
+            "machine_id" => facts.machine_id = value.to_owned(),
+            "free_kb" => {
+                let (path, free) = pair(value)?;
+                facts.free_mb.insert(path, free.parse::<u64>().ok()? / 1024);
+            }
+            "sysctl" => insert(&mut facts.sysctls, value)?,
+            "command" => insert(&mut facts.commands, value)?,
+            "address" => {
+                let (device, address) = pair(value)?;
+                self.interfaces.push((device, address.parse().ok()?));
+            }
+            "default4" | "default6" => {
+                let (device, metric) = pair(value)?;
+                // The kernel prints metrics in decimal for IPv4 and in hexadecimal for IPv6.
+                let is_v4 = key == "default4";
+                let metric = u64::from_str_radix(&metric, if is_v4 { 10 } else { 16 }).ok()?;
+                self.default_routes.push((metric, is_v4, device));
+            }
+            "port" => {
+                self.ports.insert(u16::from_str_radix(value, 16).ok()?);
+            }
+            "hostname_address" => facts.hostname_addresses.push(value.to_owned()),
+            "cgroup_version" => facts.cgroup_version = parse_in(value, 0..=2)?,
+            "cgroup_controller" => facts.cgroup_controllers.push(value.to_owned()),
+            "kernel_config" => {
+                facts.kernel_config.get_or_insert_default();
+            }
+            "kernel_option" => insert(facts.kernel_config.as_mut()?, value)?,
+            "init" => facts.init.kind = init_kind(value)?,
+            "service" => {
+                let (name, state) = service(value)?;
+                facts.init.services.insert(name, state);
+            }
+            "kubelet_version" => {
+                let version = value.strip_prefix("Kubernetes ").unwrap_or(value);
+                facts.kubelet_version = version.trim_start_matches('v').to_owned();
+            }
+            "cri_socket" => facts.cri_sockets.push(value.to_owned()),
+            "proxy" => {
+                let (name, proxy) = pair(value)?;
+                // What is set in the environment comes before what /etc/environment would set.
+                facts.proxy_environment.entry(name).or_insert_with(|| unquoted(&proxy));
+            }
+            "path" => {
+                let (state, path) = pair(value)?;
+                facts.paths.insert(path, path_state(&state)?);
+            }
+            "runtime.socket" => self.runtime.socket = value.to_owned(),
+            "runtime.name" => self.runtime.name = value.to_owned(),
+            "runtime.version" => {
+                self.runtime.version = value.strip_prefix('v').unwrap_or(value).to_owned();
+            }
+            "runtime.ready" => self.runtime.ready = parse_in::<u8>(value, 0..=1)? == 1,
+            "runtime.error" => self.runtime.error = value.to_owned(),
+            _ => return None,
+        }
+        Some(())
+    }
+
+    fn finish(mut self) -> Facts {
+        self.default_routes.sort();
+        self.facts.default_addresses =
+            [true, false].into_iter().filter_map(|is_v4| self.default_address(is_v4)).collect();
+        let mut seen = BTreeSet::new();
+        self.facts.addresses = self
+            .interfaces
+            .into_iter()
+            .map(|(_, address)| address)
+            .filter(|address| seen.insert(*address))
+            .collect();
+        self.facts.listening_tcp_ports = self.ports.into_iter().collect();
+        self.facts.runtime = Some(self.runtime).filter(|runtime| !runtime.socket.is_empty());
+        self.facts
+    }
+
+    /// kubeadm's rule: the first global address of the interface that a default route leaves by; an
+    /// interface without any (unnumbered links) borrows from the loopback interface.
+    fn default_address(&self, is_v4: bool) -> Option<IpAddr> {
+        let global = |wanted: &str| {
+            let mut found = self.interfaces.iter().filter(move |(device, address)| {
+                device == wanted && address.is_ipv4() == is_v4 && is_global_unicast(*address)
+            });
+            found.next().map(|(_, address)| *address)
+        };
+        let mut routes = self.default_routes.iter().filter(|(_, v4, _)| *v4 == is_v4).peekable();
+        routes.peek()?;
+        routes
+            .find_map(|(_, _, device)| global(device))
+            .or_else(|| global("lo"))
+            // Without `ip` the payload does not know interfaces: an only address is the right one.
+            .or_else(|| {
+                let mut candidates = self.interfaces.iter().filter(|(device, address)| {
+                    device == "-" && address.is_ipv4() == is_v4 && is_global_unicast(*address)
+                });
+                let only = candidates.next().map(|(_, address)| *address);
+                only.filter(|_| candidates.next().is_none())
+            })
+    }
+}
+
+fn is_global_unicast(address: IpAddr) -> bool {
+    let local = match address {
+        IpAddr::V4(v4) => v4.is_link_local() || v4 == Ipv4Addr::BROADCAST,
+        IpAddr::V6(v6) => v6.is_unicast_link_local(),
+    };
+    !local && !address.is_unspecified() && !address.is_loopback() && !address.is_multicast()
+}
+
+fn pair(value: &str) -> Option<(String, String)> {
+    let (first, second) = value.split_once(' ').unwrap_or((value, ""));
+    (!first.is_empty()).then(|| (first.to_owned(), second.to_owned()))
+}
+
+fn insert(map: &mut BTreeMap<String, String>, value: &str) -> Option<()> {
+    let (key, value) = pair(value)?;
+    map.insert(key, unquoted(&value));
+    Some(())
+}
+
+fn parse_in<T: FromStr + PartialOrd>(value: &str, range: std::ops::RangeInclusive<T>) -> Option<T> {
+    value.parse().ok().filter(|number| range.contains(number))
+}
+
+/// A value as a shell would see it, in files that are written for shells.
+fn unquoted(value: &str) -> String {
+    for quote in ['"', '\''] {
+        if let Some(inner) = value.strip_prefix(quote).and_then(|rest| rest.strip_suffix(quote)) {
+            return inner.to_owned();
+        }
+    }
+    value.to_owned()
+}
+
+fn init_kind(value: &str) -> Option<InitKind> {
+    Some(match value {
+        "systemd" => InitKind::Systemd,
+        "openrc" => InitKind::Openrc,
+        "none" => InitKind::None,
+        _ => return None,
+    })
+}
+
+fn service(value: &str) -> Option<(String, ServiceState)> {
+    let mut fields = value.split(' ');
+    let name = fields.next()?.to_owned();
+    let mut flag = || parse_in::<u8>(fields.next()?, 0..=1).map(|flag| flag == 1);
+    let state = ServiceState { exists: flag()?, enabled: flag()?, active: flag()? };
+    fields.next().is_none().then_some((name, state))
+}
+
+fn path_state(value: &str) -> Option<PathState> {
+    Some(match value {
+        "file" => PathState::File,
+        "empty_directory" => PathState::EmptyDirectory,
+        "directory" => PathState::Directory,
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn reads_what_belongs_together() {
+        let facts = parse(
+            "euid 0\nos.id debian\nos.version \"12\"\nmemory_kb 1740799\n\
+             address lo 127.0.0.1\naddress eth1 192.0.2.7\naddress eth0 fe80::1\n\
+             address eth0 10.0.0.5\naddress eth0 2001:db8::5\naddress eth0 10.0.0.5\n\
+             default4 eth1 200\ndefault4 eth0 100\ndefault6 eth0 00000400\n\
+             port 1F90\nport 0016\nport 1F90\n\
+             kernel_config /proc/config.gz\nkernel_option CGROUPS y\n\
+             init systemd\nservice kubelet 1 1 0\nkubelet_version Kubernetes v1.36.2\n\
+             proxy HTTP_PROXY \"http://p:3128\"\nproxy HTTP_PROXY http://other\n\
+             path empty_directory /var/lib/etcd\npath file /etc/kubernetes/a b\n\
+             runtime.socket unix:///run/x.sock\nruntime.ready 1\nruntime.error\nend\n",
+        )
+        .unwrap();
+        assert_eq!(facts.os.version, "12");
+        assert_eq!(facts.memory_mb, 1699);
+        assert_eq!(facts.default_addresses.len(), 2);
+        assert_eq!(facts.default_addresses[0].to_string(), "10.0.0.5");
+        assert_eq!(facts.default_addresses[1].to_string(), "2001:db8::5");
+        assert_eq!(facts.addresses.len(), 5);
+        assert_eq!(facts.listening_tcp_ports, [22, 8080]);
+        assert_eq!(facts.kernel_config.unwrap()["CGROUPS"], "y");
+        assert!(facts.init.services["kubelet"].enabled && !facts.init.services["kubelet"].active);
+        assert_eq!(facts.kubelet_version, "1.36.2");
+        assert_eq!(facts.proxy_environment["HTTP_PROXY"], "http://p:3128");
+        assert_eq!(facts.paths["/etc/kubernetes/a b"], PathState::File);
+        assert!(facts.runtime.unwrap().ready);
+    }
+
+    #[test]
+    fn borrows_from_loopback_or_takes_the_only_address() {
+        let unnumbered = parse("address lo 10.1.1.1\ndefault4 eth0 0\nend").unwrap();
+        assert_eq!(unnumbered.default_addresses[0].to_string(), "10.1.1.1");
+        let nameless = parse("address - 127.0.0.1\naddress - 10.1.1.1\ndefault4 e 0\nend").unwrap();
+        assert_eq!(nameless.default_addresses[0].to_string(), "10.1.1.1");
+        let ambiguous = parse("address - 10.1.1.2\naddress - 10.1.1.1\ndefault4 e 0\nend").unwrap();
+        assert!(ambiguous.default_addresses.is_empty());
+        assert!(parse("address eth0 10.1.1.1\nend").unwrap().default_addresses.is_empty());
+    }
+
+    #[test]
+    fn refuses_what_the_payload_does_not_say() {
+        assert_eq!(parse("euid 0\n").unwrap_err(), FactsError::CutOff);
+        for text in [
+            "Welcome!\nend",
+            "euid many\nend",
+            "port 10000\nend",
+            "service kubelet 1 1\nend",
+            "kernel_option A y\nend",
+            "end\neuid 0",
+        ] {
+            assert!(matches!(parse(text), Err(FactsError::Line { .. })), "{text:?}");
+        }
+        assert!(matches!(parse(&"x".repeat(MAX_TEXT + 1)), Err(FactsError::TooLong(_))));
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_parsed_or_refused(text in "\\PC{0,400}", lines in proptest::collection::vec(
+            "(euid|address|default6|port|path|service|proxy|init|free_kb|sysctl) [ -~]{0,20}", 0..20)) {
+            let _ = parse(&text);
+            let _ = parse(&(lines.join("\n") + "\nend\n"));
+        }
+
+        #[test]
+        fn no_fact_keeps_control_characters(name in any::<String>()) {
+            if let Ok(facts) = parse(&format!("hostname {name}\nend\n")) {
+                prop_assert!(!facts.hostname.chars().any(char::is_control));
+            }
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! The payload script: its text, where a host keeps it, and the command lines that run it.
+//!
+//! The name carries a hash of the content, so whatever is found under it is the right version. Secrets
+//! never become part of a command line.
+
+use std::fmt::Write as _;
+use std::sync::LazyLock;
+
+use bytes::Bytes;
+
+use super::transport::{Exit, Output};
+
+/// The script, for whoever wants to read what runs as root.
+const TEXT: &str = include_str!("../../templates/payload.sh");
+
+/// The host does not have the payload (yet, or any more).
+const MISSING: u32 = 97;
+/// Said together with [`MISSING`], as a hook script may end with any status it likes.
+const MISSING_MARK: &str = "fleetadm: no payload";
+/// The host cannot keep the payload.
+const NOT_STORABLE: u32 = 96;
+
+static FILE_NAME: LazyLock<String> = LazyLock::new(|| {
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, TEXT.as_bytes());
+    let mut name = String::from("payload-");
+    for byte in digest.as_ref().iter().take(8) {
+        // Writing to a String does not fail.
+        let _ = write!(name, "{byte:02x}");
+    }
+    name + ".sh"
+});
+
+/// The payload, and the directory in which hosts keep it.
+#[derive(Debug, Clone)]
+pub struct Payload {
+    directory: String,
+}
+
+impl Default for Payload {
+    /// Kept in memory-backed `/run`, where only root can write, gone after a reboot.
+    fn default() -> Self {
+        Self::kept_in("/run/fleetadm")
+    }
+}
+
+impl Payload {
+    /// Keep it in this directory, which only root may write to.
+    pub fn kept_in(directory: impl Into<String>) -> Self {
+        Self { directory: directory.into() }
+    }
+
+    /// The text of the script.
+    pub fn text() -> &'static str {
+        TEXT
+    }
+
+    /// Where the host keeps it.
+    pub fn remote_path(&self) -> String {
+        format!("{}/{}", self.directory, *FILE_NAME)
+    }
+
+    pub(super) fn script() -> Bytes {
+        Bytes::from_static(TEXT.as_bytes())
+    }
+
+    /// Runs the stored payload; standard input is the subcommand's.
+    pub(super) fn stored_command(&self, arguments: &[&str]) -> String {
+        let path = quote(&self.remote_path());
+        let arguments = join(arguments);
+        format!(
+            "[ -f {path} ] || {{ echo '{MISSING_MARK}' >&2; exit {MISSING}; }}; exec sh {path} {arguments}"
+        )
+    }
+
+    /// Takes the payload from standard input unless it is there, then runs it. A connection that breaks
+    /// half-way must not leave a short script under a name that vouches for its content.
+    pub(super) fn storing_command(&self, arguments: &[&str]) -> String {
+        let path = quote(&self.remote_path());
+        let directory = quote(&self.directory);
+        let arguments = join(arguments);
+        let size = TEXT.len();
+        format!(
+            "p={path}; [ -f \"$p\" ] || {{ umask 077; mkdir -p {directory} && cat >\"$p.$$\" && \
+             [ $(wc -c <\"$p.$$\") -eq {size} ] && mv -f \"$p.$$\" \"$p\"; }} || \
+             {{ rm -f \"$p.$$\"; echo \"fleetadm: cannot store $p\" >&2; exit {NOT_STORABLE}; }}; \
+             exec sh \"$p\" {arguments}"
+        )
+    }
+
+    /// Runs the payload from standard input and leaves nothing behind.
+    pub(super) fn transient_command(arguments: &[&str]) -> String {
+        format!("exec sh -s -- --dry-run {}", join(arguments))
+    }
+
+    pub(super) fn is_missing(output: &Output) -> bool {
+        output.exit == Exit::Status(MISSING)
+            && output.stdout.is_empty()
+            && String::from_utf8_lossy(&output.stderr).contains(MISSING_MARK)
+    }
+
+    pub(super) fn is_not_storable(output: &Output) -> bool {
+        output.exit == Exit::Status(NOT_STORABLE)
+    }
+}
+
+fn join(arguments: &[&str]) -> String {
+    arguments.iter().map(|argument| quote(argument)).collect::<Vec<_>>().join(" ")
+}
+
+/// Quote one word for a POSIX shell.
+fn quote(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-:@%+=,".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stays_small() {
+        assert!(TEXT.len() < 32 * 1024, "{} bytes", TEXT.len());
+        assert!(TEXT.ends_with("\nmain \"$@\"\n"), "a truncated script must run nothing");
+    }
+
+    #[test]
+    fn quotes_only_what_needs_it() {
+        assert_eq!(quote("/etc/kubernetes"), "/etc/kubernetes");
+        assert_eq!(quote(""), "''");
+        assert_eq!(quote("it's $HOME"), r"'it'\''s $HOME'");
+    }
+}

@@ -1,0 +1,957 @@
+#!/bin/sh
+# The fleetadm payload: what fleetadm does as root on a host, it does through this one file.
+#
+# fleetadm runs on somebody's workstation and reaches this host over SSH. It decides everything there.
+# This script only reports facts, and does the few things that must happen on the spot: put files in
+# place, start services, hand images to the container runtime, clean up. It never talks to the network
+# itself (the container runtime may, to pull images), and it contains no secret: those arrive on
+# standard input.
+#
+# It needs a POSIX shell and the usual small tools, GNU's or BusyBox's. All of it is inside functions,
+# and the last line starts it, so a copy that was cut off on the way does nothing at all.
+#
+# Usage: payload.sh [--dry-run] SUBCOMMAND [ARGUMENT...]
+# With --dry-run nothing is changed; what would be done is printed as if it had been done.
+# Results are lines on standard output, a word first; explanations go to standard error.
+
+set -u
+
+tab=$(printf '\t')
+newline='
+'
+dry_run=no
+stage=''     # private directory of this run, with `plan`: the temporary files made next to others
+temporary='' # one more temporary file to remove if the run ends early
+
+# ---- Small helpers ----------------------------------------------------------------------------------
+
+say() { printf '%s\n' "$*"; }
+
+warn() { printf 'fleetadm: %s\n' "$*" >&2; }
+
+die() {
+	warn "$@"
+	exit 1
+}
+
+# Run a command that changes the host, unless nothing may change. Its output is not a result.
+act() { [ "$dry_run" = yes ] || "$@" >&2; }
+
+# Set `found` to the file a command name stands for. `command -v` will not do: it names built-ins.
+find_command() {
+	found=''
+	old_ifs=$IFS
+	IFS=:
+	for bin in $PATH; do
+		if [ -f "$bin/$1" ] && [ -x "$bin/$1" ]; then
+			found=$bin/$1
+			break
+		fi
+	done
+	IFS=$old_ifs
+	[ -n "$found" ]
+}
+
+# Run a command for at most so many seconds. Old BusyBox has its own way of asking for that.
+limited() {
+	seconds=$1
+	shift
+	if timeout 1 true 2>/dev/null; then
+		timeout "$seconds" "$@"
+	elif timeout -t 1 true 2>/dev/null; then
+		timeout -t "$seconds" "$@"
+	else
+		"$@"
+	fi
+}
+
+# Whether a path is an absolute one without `.` and `..` in it.
+is_plain_path() {
+	case $1 in
+	*//* | */./* | */../* | */. | */..) return 1 ;;
+	/?*) return 0 ;;
+	*) return 1 ;;
+	esac
+}
+
+require_plain_path() { is_plain_path "$1" || die "$1: not a plain absolute path"; }
+
+# ---- Files ------------------------------------------------------------------------------------------
+
+mode_and_owner() { stat -L -c '%a %u:%g' "$1"; }
+
+checksum_of() {
+	sum=$(sha256sum <"$1") || die "$1: cannot be read"
+	sum=${sum%% *}
+}
+
+same_content() {
+	if find_command cmp; then
+		cmp -s "$1" "$2"
+	else
+		checksum_of "$1"
+		first_sum=$sum
+		checksum_of "$2"
+		[ "$first_sum" = "$sum" ]
+	fi
+}
+
+# Remove what an earlier run left when it was killed. The process id in the name tells whether that
+# run is still alive; a recycled id belongs to something else and does not count.
+sweep() {
+	for leftover in "$1"/.fleetadm-*-*; do
+		[ -e "$leftover" ] || continue
+		owner=${leftover##*/.fleetadm-}
+		owner=${owner%%-*}
+		case $owner in *[!0-9]* | "$$") continue ;; esac
+		if ! tr '\000' ' ' 2>/dev/null <"/proc/$owner/cmdline" | grep -q payload; then
+			rm -rf -- "$leftover"
+		fi
+	done
+}
+
+# A private directory for this run. It is in memory (/run), so secrets on their way touch no disk.
+open_stage() {
+	sweep "$home"
+	stage=$(mktemp -d "$home/.fleetadm-$$-XXXXXX") || die "cannot make a directory in $home"
+}
+
+close_stage() {
+	[ -z "$temporary" ] || rm -f -- "$temporary"
+	[ -n "$stage" ] || return 0
+	if [ -f "$stage/plan" ]; then
+		while IFS=$tab read -r _ planned _ <&3; do
+			rm -f -- "$planned"
+		done 3<"$stage/plan"
+	fi
+	rm -rf -- "$stage"
+}
+
+# Make a directory with a mode. One that exists keeps its own, except where that is asked for.
+ensure_directory() {
+	path=$1
+	require_plain_path "$path"
+	if [ -d "$path" ]; then
+		if [ "$3" = enforce ] && [ "$(stat -L -c %a "$path")" != "$2" ]; then
+			chmod "$2" "$path" || die "$path: cannot set its mode"
+			say "changed $path"
+		else
+			say "unchanged $path"
+		fi
+		return
+	fi
+	(umask 022 && mkdir -p -- "$path") || die "$path: cannot be made"
+	chmod "$2" "$path" || die "$path: cannot set its mode"
+	say "created $path"
+}
+
+# A new empty file beside `target`, so that the rename later stays on one file system.
+temporary_beside() {
+	parent=${1%/*}
+	[ -n "$parent" ] || parent=/
+	[ -d "$parent" ] || (umask 022 && mkdir -p -- "$parent") || die "$parent: cannot be made"
+	sweep "$parent"
+	made=$(mktemp "${parent%/}/.fleetadm-$$-XXXXXX") || die "$parent: cannot write there"
+}
+
+# Where a path really is: a symbolic link somebody made on purpose stays one.
+resolve_target() {
+	require_plain_path "$1"
+	target=$1
+	if [ -L "$target" ]; then
+		target=$(readlink -f "$target") || die "$1: a symbolic link that leads nowhere"
+	fi
+	[ ! -d "$target" ] || die "$1: is a directory where a file is wanted"
+}
+
+# Put one staged file beside its destination, if that is not already as wanted.
+prepare_file() {
+	resolve_target "$3"
+	verb=created
+	if [ -e "$target" ]; then
+		verb=changed
+		if [ "$(mode_and_owner "$target")" = "$1 0:0" ] && same_content "$2" "$target"; then
+			say "unchanged $3"
+			return
+		fi
+	fi
+	temporary_beside "$target"
+	temporary=$made
+	printf '%s\t%s\t%s\t%s\n' "$verb" "$made" "$target" "$3" >>"$stage/plan" ||
+		die "$stage: cannot be written"
+	temporary=''
+	cat "$2" >"$made" || die "$3: cannot be written"
+	{ chown 0:0 "$made" && chmod "$1" "$made"; } || die "$3: cannot set its owner and mode"
+}
+
+# install: standard input is a tar stream of members 0, 1, 2, ... and, last, `manifest` with a line
+# `KIND<tab>MODE<tab>MEMBER<tab>PATH` for each. Everything is written and flushed beside its
+# destination before the first rename: a full disk changes nothing, a power cut tears nothing.
+install_batch() {
+	open_stage
+	tar -xf - -C "$stage" || die "the batch of files did not arrive whole"
+	[ -f "$stage/manifest" ] || die "the batch of files ended early"
+	: >"$stage/plan" || die "$stage: cannot be written"
+	while IFS=$tab read -r kind mode member path <&3; do
+		case $kind in
+		directory) ensure_directory "$path" "$mode" keep ;;
+		enforce) ensure_directory "$path" "$mode" enforce ;;
+		file) prepare_file "$mode" "$stage/$member" "$path" ;;
+		*) die "unknown kind $kind in the batch" ;;
+		esac
+	done 3<"$stage/manifest"
+
+	set --
+	while IFS=$tab read -r _ made _ <&3; do set -- "$@" "$made"; done 3<"$stage/plan"
+	[ $# -gt 0 ] || return 0
+	sync "$@" || die "cannot flush to disk"
+	set --
+	while IFS=$tab read -r verb made target path <&3; do
+		mv -f -- "$made" "$target" || die "$path: cannot be replaced"
+		say "$verb $path"
+		parent=${target%/*}
+		set -- "$@" "${parent:-/}"
+	done 3<"$stage/plan"
+	# Some file systems cannot flush a directory; the rename is done all the same.
+	sync "$@" 2>/dev/null || :
+}
+
+# receive PATH MODE SHA256: one large file, raw on standard input, never held in memory.
+receive() {
+	resolve_target "$1"
+	verb=created
+	[ ! -e "$target" ] || verb=changed
+	temporary_beside "$target"
+	temporary=$made
+	cat >"$made" || die "$1: cannot be written"
+	checksum_of "$made"
+	[ "$sum" = "$3" ] || die "$1: did not arrive whole"
+	{ chown 0:0 "$made" && chmod "$2" "$made"; } || die "$1: cannot set its owner and mode"
+	sync "$made" || die "cannot flush to disk"
+	mv -f -- "$made" "$target" || die "$1: cannot be replaced"
+	temporary=''
+	sync "$parent" 2>/dev/null || :
+	say "$verb $1"
+}
+
+# read PATH...: `file MODE OWNER SIZE PATH`, a newline, SIZE bytes, a newline. What is missing is left out.
+read_files() {
+	for path in "$@"; do
+		if [ -d "$path" ]; then
+			say "directory $(mode_and_owner "$path") 0 $path"
+		elif [ -f "$path" ]; then
+			size=$(stat -L -c %s "$path") || die "$path: cannot be read"
+			[ "$size" -le 16777216 ] || die "$path: larger than 16 MiB"
+			say "file $(mode_and_owner "$path") $size $path"
+			cat "$path" || die "$path: cannot be read"
+			say
+		fi
+	done
+	say end
+}
+
+# checksum PATH...
+checksum() {
+	for path in "$@"; do
+		if [ -f "$path" ]; then
+			checksum_of "$path"
+			say "sha256 $sum $(stat -L -c %a "$path") $path"
+		else
+			say "missing $path"
+		fi
+	done
+}
+
+# remove PATH...: files and symbolic links, never directories.
+remove_files() {
+	for path in "$@"; do
+		require_plain_path "$path"
+		if [ -e "$path" ] || [ -L "$path" ]; then
+			[ -L "$path" ] || [ ! -d "$path" ] || die "$path: is a directory, not a file"
+			act rm -f -- "$path" || die "$path: cannot be removed"
+			say "removed $path"
+		fi
+	done
+}
+
+# ---- Services ---------------------------------------------------------------------------------------
+
+find_init() {
+	init=none
+	if find_command systemctl; then
+		init=systemd
+	elif find_command openrc; then
+		{ find_command rc-service && find_command rc-update; } ||
+			die "OpenRC is here, but rc-service or rc-update is not"
+		init=openrc
+	fi
+}
+
+is_active() {
+	if [ "$init" = systemd ]; then
+		case $(systemctl is-active "$1" 2>/dev/null) in active | activating) return 0 ;; esac
+		return 1
+	fi
+	rc-service "$1" status >/dev/null 2>&1
+}
+
+is_enabled() {
+	if [ "$init" = systemd ]; then
+		systemctl is-enabled "$1" >/dev/null 2>&1
+	else
+		rc-update show default 2>/dev/null | awk -v name="$1" '$1 == name { f = 1 } END { exit !f }'
+	fi
+}
+
+do_service() {
+	case $init/$1 in
+	systemd/start | systemd/restart)
+		act systemctl daemon-reload && act systemctl "$1" "$2"
+		;;
+	systemd/*) act systemctl "$1" "$2" ;;
+	openrc/enable) act rc-update add "$2" default ;;
+	openrc/disable) act rc-update del "$2" default ;;
+	openrc/*) act rc-service "$2" "$1" ;;
+	esac
+}
+
+# service start|stop|restart|enable|disable NAME
+service() {
+	find_init
+	[ "$init" != none ] || die "neither systemd nor OpenRC looks after services here"
+	case $1 in
+	start) is_active "$2" && wanted=yes || wanted=no ;;
+	stop) is_active "$2" && wanted=no || wanted=yes ;;
+	enable) is_enabled "$2" && wanted=yes || wanted=no ;;
+	disable) is_enabled "$2" && wanted=no || wanted=yes ;;
+	restart) wanted=no ;;
+	*) die "unknown service action $1" ;;
+	esac
+	if [ "$wanted" = yes ]; then
+		say "unchanged $2"
+	else
+		do_service "$1" "$2" || die "cannot $1 service $2"
+		say "changed $2"
+	fi
+}
+
+# ---- Container runtime ------------------------------------------------------------------------------
+
+use_socket() {
+	socket=${1#unix://}
+	[ -S "$socket" ] || die "$socket: no container runtime listens there"
+}
+
+is_containerd() { case $socket in *containerd*) find_command ctr ;; *) return 1 ;; esac }
+
+by_ctr() { ctr --address "$socket" --namespace k8s.io "$@"; }
+
+by_crictl() {
+	crictl --runtime-endpoint "unix://$socket" --image-endpoint "unix://$socket" "$@"
+}
+
+crictl_works() {
+	find_command crictl &&
+		limited 5 crictl --runtime-endpoint "unix://$socket" version >/dev/null 2>&1
+}
+
+image_names() {
+	if is_containerd; then
+		by_ctr images ls -q
+	elif find_command crictl; then
+		# crictl shortens long image ids only in the third column; names and tags are whole.
+		by_crictl images | awk 'NR > 1 && $2 != "<none>" { print $1 ":" $2 }'
+	else
+		die "neither ctr nor crictl is installed"
+	fi
+}
+
+image_import() {
+	if is_containerd; then
+		act by_ctr images import -
+	elif find_command podman; then
+		act podman load # shares its storage with CRI-O
+	elif find_command docker; then
+		act docker load
+	else
+		die "nothing here can import an image archive (ctr, podman or docker)"
+	fi || die "the image archive cannot be imported"
+	say imported
+}
+
+pull_one() {
+	if crictl_works; then
+		by_crictl pull "$1"
+	elif is_containerd; then
+		if [ -d /etc/containerd/certs.d ]; then
+			by_ctr images pull --hosts-dir /etc/containerd/certs.d "$1"
+		else
+			by_ctr images pull "$1"
+		fi
+	else
+		die "neither ctr nor crictl is installed"
+	fi
+}
+
+# kubeadm tries five times, too.
+image_pull() {
+	present=$(image_names) || die "cannot list the images that are here"
+	for image in "$@"; do
+		if say "$present" | grep -Fqx -e "$image"; then
+			say "unchanged $image"
+			continue
+		fi
+		tries=5
+		until [ "$dry_run" = yes ] || pull_one "$image" >/dev/null; do
+			tries=$((tries - 1))
+			[ "$tries" -gt 0 ] || die "cannot pull $image"
+			sleep 1
+		done
+		say "changed $image"
+	done
+}
+
+# images SOCKET ls|import|pull [NAME...]
+images() {
+	use_socket "$1"
+	action=$2
+	shift 2
+	case $action in
+	ls) image_names ;;
+	import) image_import ;;
+	pull) image_pull "$@" ;;
+	*) die "unknown images action $action" ;;
+	esac
+}
+
+# ---- Cleaning up ------------------------------------------------------------------------------------
+
+# Mount points below a directory (or exactly there), deepest first, escaped as the kernel escapes them.
+# Where mounts lie on top of each other the path occurs as often.
+mounts_below() { list_mounts "$1/" 0; }
+mounts_at() { list_mounts "$1" 1; }
+list_mounts() {
+	WANTED=$1 awk -v exactly="$2" '
+		{ path = $2
+		  gsub(/\\040/, " ", path); gsub(/\\011/, "\t", path); gsub(/\\012/, "\n", path)
+		  gsub(/\\043/, "#", path); gsub(/\\134/, "\\", path)
+		  wanted = ENVIRON["WANTED"]
+		  if (exactly ? path == wanted : index(path, wanted) == 1) print $2 }' /proc/mounts | sort -r
+}
+
+# Undo that escaping. The x keeps a newline at the end of a path from being dropped.
+unescape() {
+	path=$(printf '%bx' "$(say "$1" | sed 's/\\134/\\0134/g')")
+	path=${path%x}
+}
+
+# unmount DIRECTORY...: everything mounted below, not the directory itself. Stops at the first failure,
+# so that nobody goes on to delete files through a mount that is still there.
+unmount() {
+	for directory in "$@"; do
+		require_plain_path "$directory"
+		[ -d "$directory" ] || continue
+		real=$(readlink -f "$directory") || die "$directory: cannot be resolved"
+		listed=$(mounts_below "$real") || die "/proc/mounts cannot be read"
+		[ -n "$listed" ] || continue
+		while IFS= read -r escaped <&3; do
+			unescape "$escaped"
+			if ! act umount -- "$path"; then
+				# It may have gone on its own, together with the process that held it.
+				mounts_below "$real" | grep -Fqx -e "$escaped" && die "$path: cannot be unmounted"
+			fi
+			say "unmounted $escaped"
+		done 3<<LIST
+$listed
+LIST
+	done
+}
+
+# Refuse directories that no cluster owns. Custom ones are fine when they are two levels deep.
+refuse_dangerous() {
+	require_plain_path "$1"
+	case ${1%/} in
+	/*/?*) ;;
+	*) die "$1: too close to the root to be emptied" ;;
+	esac
+	case ${1%/} in
+	/usr/* | /proc/* | /sys/* | /dev/* | /boot/* | /bin/* | /sbin/* | /lib/* | /lib64/* | \
+		/home/* | /etc/ssh | /etc/ssl | /etc/pki | /etc/systemd | /var/lib | /var/log | \
+		/var/cache | /var/run | /var/spool | /var/tmp | /run/systemd)
+		die "$1: belongs to the system and is never emptied"
+		;;
+	esac
+}
+
+# empty [--rmdir] DIRECTORY...: delete what is in a directory and keep it; with --rmdir delete it too.
+empty() {
+	with_rmdir=no
+	if [ "${1-}" = --rmdir ]; then
+		with_rmdir=yes
+		shift
+	fi
+	for directory in "$@"; do
+		refuse_dangerous "$directory"
+		[ -d "$directory" ] || continue
+		real=$(readlink -f "$directory") || die "$directory: cannot be resolved"
+		refuse_dangerous "$real"
+		[ -z "$(mounts_below "$real")" ] || die "$directory: something is mounted below it"
+		if [ -n "$(find "$real" -mindepth 1 -maxdepth 1 | head -n 1)" ]; then
+			act find "$real" -xdev -mindepth 1 -maxdepth 1 -exec rm -rf -- '{}' + ||
+				die "$directory: cannot be emptied"
+			say "emptied $directory"
+		fi
+		# A directory that is a mount point or a symbolic link was put there by the operator.
+		if [ "$with_rmdir" = yes ] && [ ! -L "$directory" ] && [ -z "$(mounts_at "$real")" ]; then
+			act rmdir -- "$real" || die "$directory: cannot be removed"
+			say "removed $directory"
+		fi
+	done
+}
+
+# sandboxes SOCKET: stop and remove every pod sandbox of the runtime, as kubeadm reset does.
+sandboxes() {
+	use_socket "$1"
+	if crictl_works; then
+		sandboxes_by_crictl
+	elif is_containerd; then
+		sandboxes_by_ctr
+	else
+		die "neither crictl nor ctr can ask the runtime at $socket"
+	fi
+}
+
+sandboxes_by_crictl() {
+	ids=$(by_crictl pods -q) || die "cannot list the pod sandboxes of $socket"
+	failed=no
+	for id in $ids; do
+		tries=5
+		until { act by_crictl stopp "$id" && act by_crictl rmp "$id"; }; do
+			tries=$((tries - 1))
+			[ "$tries" -gt 0 ] || break
+			sleep 1
+		done
+		if [ "$tries" -gt 0 ]; then say "removed sandbox $id"; else failed=yes; fi
+	done
+	[ "$failed" = no ] || die "some pod sandboxes cannot be removed"
+}
+
+# Without crictl: take the containers from under the CRI plugin, tidy what it would have tidied, and
+# restart containerd so that the plugin forgets them.
+sandboxes_by_ctr() {
+	ids=$(by_ctr containers ls -q) || die "cannot list the containers of $socket"
+	[ -n "$ids" ] || return 0
+	if [ "$dry_run" = yes ]; then
+		for id in $ids; do say "removed container $id"; done
+		return
+	fi
+	failed=no
+	for id in $ids; do
+		# The network namespace that the CRI plugin made for a sandbox is named in its OCI spec.
+		network=$(by_ctr containers info "$id" 2>/dev/null |
+			sed -n 's,.*"path": "\(/[a-z/]*/netns/cni-[0-9a-f-]*\)".*,\1,p' | head -n 1)
+		if remove_container "$id"; then
+			forget_container "$id" "$network"
+			say "removed container $id"
+		else
+			failed=yes
+		fi
+	done
+	[ "$failed" = no ] || die "some containers cannot be removed"
+	find_init
+	if [ "$init" = none ]; then
+		warn "restart containerd: its CRI plugin still remembers the pods"
+	else
+		do_service restart containerd || die "cannot restart containerd"
+	fi
+}
+
+remove_container() {
+	tries=5
+	while :; do
+		if by_ctr tasks ls -q 2>/dev/null | grep -Fqx -e "$1"; then
+			by_ctr tasks kill --all --signal SIGKILL "$1" >/dev/null 2>&1
+			by_ctr tasks delete --force "$1" >/dev/null 2>&1
+		fi
+		by_ctr containers delete "$1" >/dev/null && break
+		# The CRI plugin may have been quicker.
+		by_ctr containers ls -q | grep -Fqx -e "$1" || break
+		tries=$((tries - 1))
+		[ "$tries" -gt 0 ] || return 1
+		sleep 1
+	done
+	# containerd 2 also keeps a list of sandboxes; older ones do not know the word.
+	by_ctr sandboxes remove --force "$1" >/dev/null 2>&1 || :
+}
+
+# What is left of a container outside containerd: its mounts and directories, its network namespace
+# (whose end takes the interfaces along), and the address that host-local lent it.
+forget_container() {
+	case $1 in '' | *[!0-9A-Za-z_.-]* | .*) return 0 ;; esac
+	for root in /run/containerd /var/lib/containerd; do
+		for leftover in "$root"/io.containerd.grpc.v1.cri/*/"$1"; do
+			[ -d "$leftover" ] || continue
+			(unmount "$leftover" >/dev/null) && rm -rf -- "$leftover"
+		done
+	done
+	if [ -n "$2" ] && [ -e "$2" ]; then
+		umount -- "$2" 2>/dev/null
+		rm -f -- "$2" || warn "$2: cannot be removed"
+	fi
+	for lease in /var/lib/cni/networks/*/*; do
+		[ -f "$lease" ] || continue
+		holder=''
+		read -r holder <"$lease" || :
+		# host-local ends its first line with a carriage return.
+		case $holder in "$1" | "$1"[!0-9a-f]*) rm -f -- "$lease" ;; esac
+	done
+	rm -f -- /var/lib/cni/results/*-"$1"-*
+}
+
+# cleanup: remove this script and what it kept.
+cleanup() {
+	sweep "$home"
+	for path in "$home"/payload-*; do
+		[ -f "$path" ] || continue
+		act rm -f -- "$path" || die "$path: cannot be removed"
+		say "removed $path"
+	done
+	# Not empty means that another run is using it.
+	act rmdir -- "$home" 2>/dev/null || :
+}
+
+# run-script INTERPRETER [ARGUMENT]: run the script on standard input. Its output and exit status are
+# the result. It is run as an argument of its interpreter because /run is often mounted noexec.
+run_script() {
+	open_stage
+	cat >"$stage/script" || die "the script cannot be written"
+	"$@" "$stage/script" </dev/null
+}
+
+# ---- Facts ------------------------------------------------------------------------------------------
+
+# One fact, on one line whatever the value.
+fact() {
+	value=$2
+	while :; do
+		case $value in
+		*"$newline"*) value="${value%%"$newline"*} ${value#*"$newline"}" ;;
+		*) break ;;
+		esac
+	done
+	printf '%s %s\n' "$1" "$value"
+}
+
+file_fact() {
+	line=''
+	# A last line without a newline counts as well.
+	if [ -r "$2" ] && { read -r line <"$2" || [ -n "$line" ]; } 2>/dev/null; then
+		fact "$1" "$line"
+	fi
+}
+
+facts_system() {
+	fact euid "$(id -u)"
+	file_fact hostname /proc/sys/kernel/hostname
+	file_fact kernel_name /proc/sys/kernel/ostype
+	file_fact kernel_release /proc/sys/kernel/osrelease
+	fact machine "$(uname -m)"
+	for path in /etc/os-release /usr/lib/os-release; do
+		[ -r "$path" ] || continue
+		sed -n 's/^ID=/os.id /p; s/^VERSION_ID=/os.version /p' "$path"
+		break
+	done
+	fact cpus "$(unset OMP_NUM_THREADS OMP_THREAD_LIMIT; nproc 2>/dev/null || grep -c '^processor' /proc/cpuinfo)"
+	awk '$1 == "MemTotal:" { print "memory_kb", $2; exit }' /proc/meminfo
+	awk 'NR > 1 { print "swap", $1 }' /proc/swaps 2>/dev/null
+	fact clock "$(date +%s)"
+	file_fact machine_id /etc/machine-id
+	for path in / /var /etc; do
+		df -Pk "$path" 2>/dev/null | awk -v path="$path" 'END { print "free_kb", path, $(NF - 2) }'
+	done
+	for key in net/ipv4/ip_forward net/ipv6/conf/default/forwarding \
+		net/bridge/bridge-nf-call-iptables net/bridge/bridge-nf-call-ip6tables; do
+		file_fact "sysctl $key" "/proc/sys/$key"
+	done
+	for name in conntrack cp containerd crictl crio ctr docker ebtables ethtool ip iptables kubectl \
+		kubelet losetup mount nsenter socat tc touch; do
+		! find_command "$name" || fact "command $name" "$found"
+	done
+}
+
+# Addresses stay as the kernel prints them; which one counts is decided on the workstation.
+facts_network() {
+	if find_command ip; then
+		ip -o addr show 2>/dev/null | awk '$3 == "inet" || $3 == "inet6" {
+			sub(/@.*/, "", $2); sub(/\/.*/, "", $4); print "address", $2, $4 }'
+	else
+		[ ! -r /proc/net/fib_trie ] || awk '/\|--/ { at = $2 }
+			/host LOCAL/ && !seen[at]++ { print "address -", at }' /proc/net/fib_trie
+		[ ! -r /proc/net/if_inet6 ] ||
+			sed 's/^\(\(....\)\{7\}....\) .* \([^ ]*\)$/\3 \1/' /proc/net/if_inet6 |
+			awk '{ gsub(/..../, "&:", $2); sub(/:$/, "", $2); print "address", $1, $2 }'
+	fi
+	[ ! -r /proc/net/route ] || awk '$2 == "00000000" && $8 == "00000000" && $1 != "*" {
+		print "default4", $1, $7 }' /proc/net/route
+	[ ! -r /proc/net/ipv6_route ] || awk '$1 ~ /^0+$/ && $2 == "00" && $10 != "lo" {
+		print "default6", $10, $6 }' /proc/net/ipv6_route
+	for path in /proc/net/tcp /proc/net/tcp6; do
+		[ ! -r "$path" ] || awk '$4 == "0A" { n = split($2, part, ":")
+			if (!seen[part[n]]++) print "port", part[n] }' "$path"
+	done
+}
+
+facts_cgroups() {
+	version=$(awk '$2 == "/sys/fs/cgroup" { unified = ($3 == "cgroup2") }
+		$3 == "cgroup" { old = 1 }
+		END { print unified ? 2 : (old ? 1 : 0) }' /proc/mounts)
+	fact cgroup_version "$version"
+	case $version in
+	1) awk '$1 !~ /^#/ && $4 == 1 { print "cgroup_controller", $1 }' /proc/cgroups ;;
+	2) awk '{ for (i = 1; i <= NF; i++) print "cgroup_controller", $i }' /sys/fs/cgroup/cgroup.controllers ;;
+	esac
+}
+
+find_kernel_config() {
+	release=$(uname -r)
+	for path in /proc/config.gz "/boot/config-$release" "/usr/src/linux-$release/.config" \
+		/usr/src/linux/.config "/usr/lib/modules/$release/config" \
+		"/usr/lib/ostree-boot/config-$release" "/usr/lib/kernel/config-$release" \
+		"/usr/src/linux-headers-$release/.config" "/lib/modules/$release/build/.config"; do
+		[ ! -r "$path" ] || return 0
+	done
+	return 1
+}
+
+# The options that kubeadm's SystemVerification looks at, from the first place it looks in.
+facts_kernel() {
+	# As kubeadm does: some kernels carry their configuration in a module.
+	find_kernel_config || { act modprobe configs 2>/dev/null && find_kernel_config; } || return 0
+	fact kernel_config "$path"
+	case $path in *.gz) zcat "$path" ;; *) cat "$path" ;; esac 2>/dev/null |
+		awk -F= '/^CONFIG_((NAMESPACES|NET_NS|PID_NS|IPC_NS|UTS_NS|CGROUPS|CGROUP_(BPF|CPUACCT|DEVICE|FREEZER|PIDS|SCHED|HUGETLB)|CPUSETS|MEMCG|INET|EXT4_FS|PROC_FS|NETFILTER_XT_TARGET_REDIRECT|IP_NF_TARGET_REDIRECT|NETFILTER_XT_MATCH_COMMENT|FAIR_GROUP_SCHED|OVERLAY_FS|AUFS_FS|BLK_DEV_DM|CFS_BANDWIDTH|SECCOMP|SECCOMP_FILTER))=/ {
+			sub(/^CONFIG_/, "", $1); print "kernel_option", $1, $2 }'
+}
+
+# What exists under the paths kubeadm owns, and where it looks for certificate authorities. Further
+# paths are arguments.
+facts_paths() {
+	counted=0
+	for path in /etc/kubernetes /etc/kubernetes/* /etc/kubernetes/manifests/* \
+		/etc/kubernetes/pki/* /etc/kubernetes/pki/etcd/* /var/lib/kubelet \
+		/var/lib/kubelet/config.yaml /var/lib/kubelet/instance-config.yaml \
+		/var/lib/kubelet/kubeadm-flags.env /var/lib/kubelet/pki/kubelet-client-current.pem \
+		/var/lib/etcd /etc/pki /etc/pki/ca-trust /etc/pki/tls/certs /etc/ca-certificates \
+		/usr/share/ca-certificates /usr/local/share/ca-certificates "$@"; do
+		[ "$counted" -lt 1000 ] || break
+		counted=$((counted + 1))
+		if [ -d "$path" ]; then
+			state=empty_directory
+			for entry in "$path"/* "$path"/.[!.]* "$path"/..?*; do
+				if [ -e "$entry" ] || [ -L "$entry" ]; then
+					state=directory
+					break
+				fi
+			done
+			fact "path $state" "$path"
+		elif [ -e "$path" ]; then
+			fact 'path file' "$path"
+		fi
+	done
+}
+
+# Each fact below may take a while. They run at the same time, and each prints once, in one write.
+
+slow_kubelet() {
+	find_command kubelet || return 0
+	fact kubelet_version "$(limited 5 kubelet --version 2>/dev/null)"
+}
+
+slow_hostname() {
+	read -r name </proc/sys/kernel/hostname || return 0
+	found=$(limited 3 getent hosts "$name" 2>/dev/null |
+		awk '!seen[$1]++ { print "hostname_address", $1 }')
+	[ -z "$found" ] || say "$found"
+}
+
+# A login shell, because that is where an operator would have started kubeadm.
+slow_proxies() {
+	found=$({
+		limited 2 sh -lc env 2>/dev/null
+		cat /etc/environment 2>/dev/null
+		say
+	} | sed -n 's/^export  *//; s/^\([A-Za-z0-9_]*_[Pp][Rr][Oo][Xx][Yy]\)=/proxy \1 /p')
+	[ -z "$found" ] || say "$found"
+}
+
+slow_services() {
+	find_init 2>/dev/null
+	names='kubelet containerd crio docker firewalld systemd-resolved'
+	case $init in
+	systemd)
+		# shellcheck disable=SC2086 # one word per service
+		shown=$(limited 5 systemctl show -p LoadState -p ActiveState -p UnitFileState $names 2>/dev/null |
+			awk -v names="$names" '
+				function flush() {
+					if (load == "") return
+					exists = (load != "not-found")
+					enabled = (file ~ /^(enabled|enabled-runtime|static|alias|indirect|generated|transient)$/)
+					active = (state == "active" || state == "activating")
+					print "service", name[++n], exists, enabled, active
+					load = ""; state = ""; file = ""
+				}
+				BEGIN { split(names, name, " ") }
+				/^LoadState=/ { load = substr($0, 11) }
+				/^ActiveState=/ { state = substr($0, 13) }
+				/^UnitFileState=/ { file = substr($0, 15) }
+				/^$/ { flush() }
+				END { flush() }')
+		if [ -z "$shown" ]; then
+			# systemd is installed but not running, as in an image or a rescue system.
+			shown=$(for name in $names; do
+				case $(systemctl is-enabled "$name" 2>/dev/null) in
+				enabled* | static | alias | indirect | generated) say "service $name 1 1 0" ;;
+				?*) say "service $name 1 0 0" ;;
+				*) say "service $name 0 0 0" ;;
+				esac
+			done)
+		fi
+		;;
+	openrc)
+		shown=$(for name in $names; do
+			exists=0 enabled=0 active=0
+			if [ -e "/etc/init.d/$name" ]; then
+				exists=1
+				! is_enabled "$name" || enabled=1
+				! is_active "$name" || active=1
+			fi
+			say "service $name $exists $enabled $active"
+		done)
+		;;
+	*) shown='' ;;
+	esac
+	say "init $init${shown:+$newline$shown}"
+}
+
+# Whether the runtime at a socket answers, asked through crictl or, for containerd, ctr.
+slow_runtime() {
+	socket=${1#unix://}
+	name='' version='' ready=0 error=''
+	if find_command crictl && answer=$(limited 3 crictl --runtime-endpoint "unix://$socket" version 2>&1); then
+		name=$(say "$answer" | awk '$1 == "RuntimeName:" { print $2 }')
+		version=$(say "$answer" | awk '$1 == "RuntimeVersion:" { print $2 }')
+		answer=$(limited 3 crictl --runtime-endpoint "unix://$socket" info 2>&1)
+		# The order of keys differs between releases, so look at each innermost object as a whole.
+		if say "$answer" | tr -d ' \n' | sed 's/[{}]/\n/g' |
+			grep '"type":"RuntimeReady"' | grep -q '"status":true'; then
+			ready=1
+		else
+			error='the runtime does not say RuntimeReady'
+		fi
+	elif is_containerd; then
+		name=containerd
+		if answer=$(limited 3 ctr --address "$socket" version 2>&1); then
+			version=$(say "$answer" | awk '/^Server/ { server = 1 }
+				server && $1 == "Version:" { print $2; exit }')
+			error=$(limited 3 ctr --address "$socket" plugins ls 2>&1 | awk '
+				$2 == "cri" || $1 ~ /\.cri\./ {
+					if ($NF == "ok") seen = 1
+					else if ($NF != "skip") bad = bad " " $1 "." $2 ": " $NF }
+				END {
+					if (bad != "") print "CRI plugin not loaded:" bad
+					else if (!seen) print "the CRI plugin is disabled in the configuration of containerd" }')
+			[ -n "$error" ] || ready=1
+		else
+			error=$answer
+		fi
+	elif find_command crictl; then
+		error=$answer
+	else
+		error='crictl is needed to ask this runtime, and is not installed'
+	fi
+	say "runtime.socket unix://$socket
+runtime.name $name
+runtime.version $version
+runtime.ready $ready
+$(fact runtime.error "$(printf '%.500s' "$error")")"
+}
+
+# facts [--socket SOCKET] [PATH...]
+facts() {
+	chosen=''
+	if [ "${1-}" = --socket ]; then
+		chosen=$2
+		shift 2
+	fi
+	sockets=''
+	for path in /var/run/containerd/containerd.sock /var/run/crio/crio.sock /var/run/cri-dockerd.sock; do
+		[ -S "$path" ] || continue
+		sockets="$sockets unix://$path"
+		chosen=${chosen:-$path}
+	done
+	{
+		slow_kubelet &
+		slow_hostname &
+		slow_proxies &
+		slow_services &
+		[ -z "$chosen" ] || slow_runtime "$chosen" &
+		wait
+	} | {
+		facts_system
+		facts_network
+		facts_cgroups
+		facts_kernel
+		facts_paths "$@"
+		for path in $sockets; do fact cri_socket "$path"; done
+		cat
+		say end
+	} | tr -d '\000-\011\013-\037\177'
+}
+
+# ---- Entry ------------------------------------------------------------------------------------------
+
+main() {
+	umask 077
+	LC_ALL=C
+	PATH=${PATH:-/usr/bin}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+	export LC_ALL PATH
+	# Where this script lives; without a slash it came through standard input and lives nowhere.
+	case $0 in */*) home=${0%/*} ;; *) home=/run/fleetadm ;; esac
+	cd / || exit 1
+	if [ "${1-}" = --dry-run ]; then
+		dry_run=yes
+		shift
+	fi
+	trap close_stage EXIT
+	trap 'exit 129' HUP
+	trap 'exit 130' INT
+	trap 'exit 141' PIPE
+	trap 'exit 143' TERM
+
+	subcommand=${1-}
+	[ $# -eq 0 ] || shift
+	case $subcommand/${2-} in
+	install/* | receive/* | run-script/* | images/import) ;;
+	# Nothing else reads standard input, and no tool it starts may either.
+	*) exec </dev/null ;;
+	esac
+	case $subcommand in
+	facts) facts "$@" ;;
+	install) install_batch ;;
+	receive) receive "$@" ;;
+	read) read_files "$@" ;;
+	checksum) checksum "$@" ;;
+	remove) remove_files "$@" ;;
+	service) service "$@" ;;
+	images) images "$@" ;;
+	unmount) unmount "$@" ;;
+	empty) empty "$@" ;;
+	sandboxes) sandboxes "$@" ;;
+	run-script) run_script "$@" ;;
+	cleanup) cleanup ;;
+	version) say ready ;;
+	*) die "unknown subcommand '$subcommand'" ;;
+	esac
+}
+
+main "$@"
