@@ -1,1 +1,34 @@
-//! Keys, certificate authorities and leaf certificates. Pure: never does I/O.
+//! Keys, certificate authorities and leaf certificates, as kubeadm lays them out under its PKI directory.
+//!
+//! [`ensure`] takes the files a host has and returns the files it should have. The rest of the module
+//! is what that needs: [`PrivateKey`], [`Certificate`], the table [`CERTIFICATES`] and the per-release
+//! [`Profile`].
+//!
+//! Pure: never does I/O, never reads the clock (`now` is passed in), never decides which release is
+//! which (that is `cluster::release`). Randomness for keys and serial numbers is its only input that is
+//! not an argument.
+
+mod authority;
+mod certificate;
+mod der;
+mod ensure;
+mod error;
+mod issue;
+mod key;
+mod pem;
+mod profile;
+mod sans;
+mod spec;
+
+pub use authority::Authority;
+pub use certificate::Certificate;
+pub(crate) use ensure::validity_warning;
+pub use ensure::{Existing, Outcome, PkiFile, adopt, ensure, keys_needed};
+pub use error::Error;
+pub use issue::{ClientCertificate, issue_client};
+pub use key::{Algorithm, KeyPool, PrivateKey};
+pub use profile::{KeyIdentifier, Profile};
+pub use sans::AltNames;
+pub use spec::{
+    AuthorityName, CA_VALIDITY, CERTIFICATES, Kind, LEAF_VALIDITY, Requirements, Sans, Spec, Usage,
+};
