@@ -1,0 +1,143 @@
+//! The kube-apiserver manifest.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use k8s_openapi::api::core::v1::Pod;
+
+use super::probes::{self, Paths};
+use super::{Blueprint, Component, command, etcd, proxy_environment, volumes};
+use crate::cluster::images::Image;
+use crate::cluster::spec::{CERTIFICATES_DIRECTORY, Cluster, ControlPlaneNode};
+
+/// Annotation with the address and port the API server advertises.
+pub const ADVERTISE_ADDRESS_ANNOTATION: &str =
+    "kubeadm.kubernetes.io/kube-apiserver.advertise-address.endpoint";
+
+const AUTHORIZATION_MODE: &str = "authorization-mode";
+const KNOWN_MODES: [&str; 6] = ["AlwaysAllow", "AlwaysDeny", "ABAC", "Webhook", "RBAC", "Node"];
+
+/// The pod that runs on a control-plane node.
+pub fn manifest(cluster: &Cluster, node: &ControlPlaneNode) -> Pod {
+    let release = &cluster.release;
+    let component = Component::KubeApiserver;
+    let mut extra = cluster.section.api_server.extra_args.clone();
+    let mut defaults = defaults(cluster, node);
+    if release.config.ordered_extra_args {
+        defaults.extend(authorization_mode(&extra));
+    } else {
+        // While arguments were a map, the modes worked out took the place of the operator's.
+        extra.extend(authorization_mode(&extra));
+    }
+    let command = command::assemble(component.as_str(), defaults, &extra, release);
+    let advertised = SocketAddr::new(node.advertise_address, cluster.section.api_server.bind_port);
+    let blueprint = Blueprint {
+        component,
+        image: cluster.image(Image::ApiServer),
+        annotations: BTreeMap::from([(
+            ADVERTISE_ADDRESS_ANNOTATION.to_owned(),
+            advertised.to_string(),
+        )]),
+        address: probes::address(component, &command),
+        command,
+        environment: proxy_environment(node),
+        mounts: volumes::with_certificates(node, Vec::new()),
+        paths: Paths { live: "/livez", ready: Some("/readyz"), start: "/livez" },
+        requests: &[("cpu", "250m")],
+    };
+    blueprint.pod(release)
+}
+
+fn defaults(cluster: &Cluster, node: &ControlPlaneNode) -> command::Defaults {
+    let pki = |file| format!("{CERTIFICATES_DIRECTORY}/{file}");
+    let text = str::to_owned;
+    let mut defaults = command::defaults([
+        ("advertise-address", node.advertise_address.to_string()),
+        ("allow-privileged", text("true")),
+        ("client-ca-file", pki("ca.crt")),
+        ("enable-admission-plugins", text("NodeRestriction")),
+        ("enable-bootstrap-token-auth", text("true")),
+        ("etcd-cafile", pki("etcd/ca.crt")),
+        ("etcd-certfile", pki("apiserver-etcd-client.crt")),
+        ("etcd-keyfile", pki("apiserver-etcd-client.key")),
+        ("etcd-servers", etcd::servers(cluster, node)),
+        ("kubelet-client-certificate", pki("apiserver-kubelet-client.crt")),
+        ("kubelet-client-key", pki("apiserver-kubelet-client.key")),
+        ("kubelet-preferred-address-types", text("InternalIP,ExternalIP,Hostname")),
+        ("proxy-client-cert-file", pki("front-proxy-client.crt")),
+        ("proxy-client-key-file", pki("front-proxy-client.key")),
+        ("requestheader-allowed-names", text("front-proxy-client")),
+        ("requestheader-client-ca-file", pki("front-proxy-ca.crt")),
+        ("requestheader-extra-headers-prefix", text("X-Remote-Extra-")),
+        ("requestheader-group-headers", text("X-Remote-Group")),
+        ("requestheader-username-headers", text("X-Remote-User")),
+        ("secure-port", cluster.section.api_server.bind_port.to_string()),
+        ("service-account-issuer", cluster.service_account_issuer()),
+        ("service-account-key-file", pki("sa.pub")),
+        ("service-account-signing-key-file", pki("sa.key")),
+        ("service-cluster-ip-range", cluster.service_subnets()),
+        ("tls-cert-file", pki("apiserver.crt")),
+        ("tls-private-key-file", pki("apiserver.key")),
+    ]);
+    if cluster.release.static_pods.apiserver_insecure_port {
+        defaults.extend(command::defaults([("insecure-port", text("0"))]));
+    }
+    defaults
+}
+
+/// The argument for the authorization modes: the operator's without unknown ones, or else kubeadm's. There is none when
+/// a configuration file takes its place.
+pub(in crate::cluster) fn authorization_mode(
+    extra: &[(String, String)],
+) -> Option<(String, String)> {
+    if command::extra(extra, "authorization-config").is_some() {
+        return None;
+    }
+    let requested = command::extra(extra, AUTHORIZATION_MODE).unwrap_or_default();
+    let known = requested.split(',').filter(|mode| KNOWN_MODES.contains(mode));
+    let modes = known.collect::<Vec<_>>().join(",");
+    let modes = if modes.is_empty() { "Node,RBAC".to_owned() } else { modes };
+    Some((AUTHORIZATION_MODE.to_owned(), modes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::spec::tests::{node, section};
+
+    fn command_line(minor: u16, extra: &[(&str, &str)]) -> Vec<String> {
+        let mut section = section(minor, 0);
+        section.api_server.extra_args =
+            extra.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let pod = manifest(&Cluster::resolve(&section).unwrap(), &node());
+        pod.spec.unwrap().containers.remove(0).command.unwrap()
+    }
+
+    #[test]
+    fn flags_of_a_release_in_between() {
+        insta::assert_snapshot!(command_line(24, &[]).join("\n"), @"");
+    }
+
+    #[test]
+    fn unknown_authorization_modes_are_dropped_while_arguments_were_a_map() {
+        let mode = |minor, mode| {
+            let line = command_line(minor, &[(AUTHORIZATION_MODE, mode)]);
+            command::flag(&line, AUTHORIZATION_MODE).unwrap().to_owned()
+        };
+        assert_eq!(mode(30, "RBAC,Nonsense,Node"), "RBAC,Node");
+        assert_eq!(mode(30, "Nonsense"), "Node,RBAC");
+        assert_eq!(mode(31, "RBAC,Node"), "RBAC,Node");
+    }
+
+    #[test]
+    fn an_authorization_configuration_replaces_the_modes() {
+        let line = command_line(31, &[("authorization-config", "/etc/kubernetes/authz.yaml")]);
+        assert_eq!(command::flag(&line, AUTHORIZATION_MODE), None);
+    }
+
+    #[test]
+    fn extra_arguments_follow_since_1_31() {
+        let line = command_line(31, &[("v", "4"), ("profiling", "false")]);
+        assert_eq!(line[line.len() - 2..], ["--v=4", "--profiling=false"]);
+    }
+}
