@@ -96,14 +96,14 @@ mod tests {
             let index: u64 = host.name.trim_start_matches("node-").parse().unwrap();
             sleep(Duration::from_millis(20 - index)).await;
             running.fetch_sub(1, Ordering::SeqCst);
-            if index % 2 == 0 { Ok(index) } else { Err(index) }
+            if index.is_multiple_of(2) { Ok(index) } else { Err(index) }
         })
         .await;
         assert_eq!(most.load(Ordering::SeqCst), 4);
         for (index, (host, outcome)) in (0..).zip(outcomes) {
             assert_eq!(host.name, format!("node-{index}"));
             let expected =
-                if index % 2 == 0 { Outcome::Done(index) } else { Outcome::Failed(index) };
+                if index.is_multiple_of(2) { Outcome::Done(index) } else { Outcome::Failed(index) };
             assert_eq!(outcome, expected);
         }
     }

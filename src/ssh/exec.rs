@@ -347,6 +347,9 @@ fn signal_text(signal: Sig) -> String {
 
 /// A command on the server. Dropped before its end (a limit, a cancelled future), it is asked to
 /// terminate, and its session slot stays taken until that has been sent.
+///
+/// sshd delivers the signal for ordinary users only. When root is logged in, what ends the command is
+/// the closed channel, once it prints or reads.
 struct RemoteCommand {
     writer: Arc<ChannelWriteHalf<Msg>>,
     /// `None` once the command has ended.

@@ -294,9 +294,9 @@ mod tests {
     #[test]
     fn messages() {
         let unknown = host_keys("10.0.0.1", 2222, "").verify(&key(A)).unwrap_err();
-        insta::assert_snapshot!(unknown, @"");
+        insta::assert_snapshot!(unknown, @"the host key of 10.0.0.1:2222 is unknown: it presented ssh-ed25519 SHA256:bPGahMcWimQBTdksNSUoI+j8Sfbbx1OSgE7hHiSDBTg; compare that with the host's own, then add it with `ssh-keyscan -t ed25519 -p 2222 10.0.0.1 >> known_hosts`");
         let text = format!("\n10.0.0.1 {ECDSA}\n10.0.0.1 {B}");
         let changed = host_keys("10.0.0.1", 22, &text).verify(&key(A)).unwrap_err();
-        insta::assert_snapshot!(changed, @"");
+        insta::assert_snapshot!(changed, @"the host key of 10.0.0.1:22 has changed: it presented ssh-ed25519 SHA256:bPGahMcWimQBTdksNSUoI+j8Sfbbx1OSgE7hHiSDBTg, but known_hosts:3 has ssh-ed25519 SHA256:T7SvZ2cslqpPj6nKzitCBHHlpVF3r3MvLwmFL0fk0IE; someone may be intercepting the connection; if the host was reinstalled, remove that line and add the new key");
     }
 }
