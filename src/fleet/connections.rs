@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use futures::future::join_all;
 use tokio::sync::{OnceCell, Semaphore};
 use tokio_util::sync::CancellationToken;
 
@@ -64,10 +65,7 @@ impl Fleet {
             let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
             slots.values().cloned().collect()
         };
-        for slot in slots {
-            if let Some(Ok(connection)) = slot.get() {
-                connection.close().await;
-            }
-        }
+        let open = slots.iter().filter_map(|slot| slot.get()?.as_ref().ok());
+        join_all(open.map(Connection::close)).await;
     }
 }

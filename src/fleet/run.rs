@@ -100,7 +100,7 @@ mod tests {
         })
         .await;
         assert_eq!(most.load(Ordering::SeqCst), 4);
-        for (index, (host, outcome)) in (0..).zip(outcomes) {
+        for (index, (host, outcome)) in (0u64..).zip(outcomes) {
             assert_eq!(host.name, format!("node-{index}"));
             let expected =
                 if index.is_multiple_of(2) { Outcome::Done(index) } else { Outcome::Failed(index) };

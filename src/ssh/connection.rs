@@ -12,6 +12,7 @@ use russh::keys::PublicKeyOrCertificate;
 use russh::{Channel, ChannelOpenFailure, ChannelStream, Disconnect};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
 
 use super::error::{HostKeyError, SshError, TunnelError};
 use super::known_hosts::{HostKeys, endpoint};
@@ -21,6 +22,9 @@ use crate::inventory::{Become, SshSettings};
 /// Commands at once on one connection. sshd's MaxSessions is 10 by default, and it frees a slot a
 /// little after the client sees a command end.
 const MAX_SESSIONS: usize = 8;
+
+/// How long a host may take to read the goodbye.
+const GOODBYE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A connection to one host. Clones share it; the last one dropped closes it.
 #[derive(Clone)]
@@ -32,6 +36,7 @@ struct Inner {
     sessions: Arc<Semaphore>,
     endpoint: String,
     user: String,
+    connect_time: Duration,
     command_timeout: Duration,
     become_root: Become,
 }
@@ -48,6 +53,7 @@ impl Connection {
         ending: Ending,
         endpoint: String,
         user: String,
+        connect_time: Duration,
         settings: &SshSettings,
     ) -> Self {
         Self(Arc::new(Inner {
@@ -56,9 +62,20 @@ impl Connection {
             sessions: Arc::new(Semaphore::new(MAX_SESSIONS)),
             endpoint,
             user,
+            connect_time,
             command_timeout: settings.command_timeout,
             become_root: settings.become_root,
         }))
+    }
+
+    /// `address:port` of the server.
+    pub fn endpoint(&self) -> &str {
+        &self.0.endpoint
+    }
+
+    /// How long it took from dialling to being logged in.
+    pub fn connect_time(&self) -> Duration {
+        self.0.connect_time
     }
 
     /// The login user.
@@ -79,8 +96,10 @@ impl Connection {
     /// End the connection now. Commands still running on it fail with [`SshError::Lost`].
     pub async fn close(&self) {
         self.0.ending.record("closed by fleetadm");
-        // An error means that it has ended already.
-        let _ = self.0.handle.disconnect(Disconnect::ByApplication, "", "en").await;
+        let goodbye = self.0.handle.disconnect(Disconnect::ByApplication, "", "en");
+        // It has ended already, or the host does not take anything any more: then the goodbye is not
+        // worth waiting for.
+        let _ = timeout(GOODBYE_TIMEOUT, goodbye).await;
     }
 
     /// A byte stream to `host`:`port` as seen from the server. It keeps the connection open.

@@ -33,16 +33,23 @@ pub struct Environment {
 }
 
 impl Environment {
-    /// `HOME`, `SSH_AUTH_SOCK`, and `USER` or `LOGNAME` of this process.
+    /// `HOME`, `SSH_AUTH_SOCK`, and `USER`, `LOGNAME` or what `id` says, for this process.
     pub fn current() -> Self {
         let text = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
         let path = |name| std::env::var_os(name).filter(|value| !value.is_empty());
         Self {
             home: path("HOME").map(PathBuf::from),
             agent: path("SSH_AUTH_SOCK").map(PathBuf::from),
-            user: text("USER").or_else(|| text("LOGNAME")),
+            // Containers and service managers often set neither variable.
+            user: text("USER").or_else(|| text("LOGNAME")).or_else(user_from_id),
         }
     }
+}
+
+fn user_from_id() -> Option<String> {
+    let output = std::process::Command::new("id").arg("-un").output().ok()?;
+    let name = String::from_utf8(output.stdout).ok()?.trim().to_owned();
+    (output.status.success() && !name.is_empty()).then_some(name)
 }
 
 /// Opens connections. Holds the key files and known_hosts files of a run, each read once.
@@ -67,15 +74,16 @@ impl Connector {
             HostKeys::collect(&host.address, settings.port, &self.known_hosts(settings))?;
         let user = self.user(settings, &endpoint)?;
         let limit = settings.connect_timeout;
-        let deadline = Instant::now() + limit;
-        let late = |what: &str| SshError::Unreachable {
+        let begun = Instant::now();
+        let deadline = begun + limit;
+        let late = |what: &str, hint: &str| SshError::Unreachable {
             endpoint: endpoint.clone(),
-            reason: format!("{what} within {} s", limit.as_secs_f64()),
+            reason: format!("{what} within {} s; {hint}", limit.as_secs_f64()),
         };
 
         let stream =
             timeout_at(deadline, dial(&host.address, settings.port, &endpoint)).await.map_err(
-                |_| late("no answer; is the host up, and does a firewall drop the port?"),
+                |_| late("no answer", "is the host up, and does a firewall drop the port?"),
             )??;
         let guard = ShutdownOnDrop::new(&stream);
 
@@ -84,7 +92,7 @@ impl Connector {
         let client = Client::new(host_keys, ending.clone());
         let mut handle = timeout_at(deadline, client::connect_stream(config, stream, client))
             .await
-            .map_err(|_| late("connected, but no SSH handshake; is it an SSH server?"))?
+            .map_err(|_| late("no SSH handshake", "is it an SSH server, and is it overloaded?"))?
             .map_err(|error| handshake_error(&endpoint, error))?;
 
         let login = self.log_in(&mut handle, &ending, &user, settings);
@@ -97,7 +105,7 @@ impl Connector {
             }
         }
         guard.disarm();
-        Ok(Connection::new(handle, ending, endpoint, user, settings))
+        Ok(Connection::new(handle, ending, endpoint, user, begun.elapsed(), settings))
     }
 
     async fn log_in(

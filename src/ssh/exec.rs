@@ -112,7 +112,7 @@ impl fmt::Display for Exit {
 }
 
 /// What a command left behind.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Output {
     /// How it ended.
     pub exit: Exit,
@@ -120,6 +120,14 @@ pub struct Output {
     pub stdout: Vec<u8>,
     /// Standard error.
     pub stderr: Vec<u8>,
+}
+
+impl fmt::Debug for Output {
+    // Never the contents: keys are read back from hosts this way.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (stdout, stderr) = (self.stdout.len(), self.stderr.len());
+        write!(f, "Output({}, {stdout} bytes of stdout, {stderr} of stderr)", self.exit)
+    }
 }
 
 impl Output {
@@ -149,7 +157,7 @@ impl Connection {
         self.run_with(command, input, &RunOptions::default()).await
     }
 
-    /// Run `command` through `sh`, as root.
+    /// Run `command` as root: through `sudo` and `sh`, or through root's login shell.
     pub async fn run_as_root(&self, command: &str, input: Input) -> Result<Output, SshError> {
         let options = RunOptions { as_root: true, ..RunOptions::default() };
         self.run_with(command, input, &options).await
