@@ -1,1 +1,9 @@
 //! Many hosts at once: selection, bounded concurrency, per-host outcome.
+//!
+//! Knows nothing of Kubernetes and prints nothing. One host's failure never touches another's.
+
+mod connections;
+mod run;
+
+pub use connections::Fleet;
+pub use run::{Outcome, run_all};

@@ -1,0 +1,36 @@
+//! Connections, commands and tunnels against a real OpenSSH server.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "../support/sshd.rs"]
+mod sshd;
+
+/// Start a server, or leave the test where there is none.
+macro_rules! server {
+    () => {
+        server!(@ Sshd::start())
+    };
+    ($host_key_types:expr, $config:expr) => {
+        server!(@ Sshd::start_with($host_key_types, $config))
+    };
+    (@ $start:expr) => {
+        match $start {
+            Some(server) => server,
+            None => return,
+        }
+    };
+}
+
+mod commands;
+mod fleet;
+mod login;
+mod lost;
+mod root;
+mod tunnels;
+
+use fleetadm::ssh::Connection;
+use sshd::{Sshd, connector};
+
+async fn connect(server: &Sshd) -> Connection {
+    connector().connect(&server.host()).await.unwrap()
+}

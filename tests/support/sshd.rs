@@ -1,0 +1,220 @@
+//! A real OpenSSH server on a free port of 127.0.0.1, with keys of its own, for one test.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use fleetadm::inventory::{Become, Host, Role, SshSettings};
+use fleetadm::ssh::{Connector, Environment};
+use tempfile::TempDir;
+
+const SSHD: &str = "/usr/sbin/sshd";
+
+/// A running server. Dropping it ends it.
+pub struct Sshd {
+    pub directory: TempDir,
+    pub port: u16,
+    child: Child,
+}
+
+impl Sshd {
+    /// A server with an ed25519 host key that accepts the client key `id_ed25519`.
+    pub fn start() -> Option<Self> {
+        Self::start_with("ed25519", "")
+    }
+
+    /// A server with a host key of each of the types, and more lines of configuration. `None`, loudly,
+    /// where there is no sshd.
+    pub fn start_with(host_key_types: &str, config: &str) -> Option<Self> {
+        if !Path::new(SSHD).exists() {
+            eprintln!("SKIPPED: needs {SSHD}, ssh-keygen and ssh-agent (package openssh-server)");
+            return None;
+        }
+        let directory = TempDir::new().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        let mut lines = vec![
+            "ListenAddress 127.0.0.1".to_owned(),
+            format!("AuthorizedKeysFile {}", path("authorized_keys").display()),
+            "PidFile none".to_owned(),
+            "StrictModes no".to_owned(),
+            "UsePAM no".to_owned(),
+            "PasswordAuthentication no".to_owned(),
+            "PermitRootLogin yes".to_owned(),
+            config.to_owned(),
+        ];
+        for kind in host_key_types.split_whitespace() {
+            let key = path(&format!("host_{kind}"));
+            keygen(&key, &["-t", kind, "-N", ""]);
+            lines.push(format!("HostKey {}", key.display()));
+        }
+        keygen(&path("id_ed25519"), &["-t", "ed25519", "-N", ""]);
+        fs::copy(path("id_ed25519.pub"), path("authorized_keys")).unwrap();
+
+        let port = free_port();
+        lines.push(format!("Port {port}"));
+        fs::write(path("sshd_config"), lines.join("\n")).unwrap();
+        // Debian's sshd refuses to start as root without it.
+        let _ = fs::create_dir_all("/run/sshd");
+        let child = Command::new(SSHD)
+            .args(["-D", "-e", "-f"])
+            .arg(path("sshd_config"))
+            .stderr(fs::File::create(path("sshd.log")).unwrap())
+            .spawn()
+            .unwrap();
+        let mut server = Self { directory, port, child };
+        server.wait_until_listening();
+        server.trust_host_keys();
+        Some(server)
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// Make a client key, and let the server accept it.
+    pub fn authorize(&self, name: &str, keygen_arguments: &[&str]) -> PathBuf {
+        let key = self.path(name);
+        keygen(&key, keygen_arguments);
+        let public = fs::read_to_string(self.path(&format!("{name}.pub"))).unwrap();
+        let mut all = fs::read_to_string(self.path("authorized_keys")).unwrap();
+        all.push_str(&public);
+        fs::write(self.path("authorized_keys"), all).unwrap();
+        key
+    }
+
+    /// Replace known_hosts.
+    pub fn write_known_hosts(&self, text: &str) {
+        fs::write(self.path("known_hosts"), text).unwrap();
+    }
+
+    /// A line of known_hosts for this server, from one of its host keys or any public key file.
+    pub fn known_hosts_line(&self, public_key: &str) -> String {
+        let key = fs::read_to_string(self.path(public_key)).unwrap();
+        format!("[127.0.0.1]:{} {key}", self.port)
+    }
+
+    fn trust_host_keys(&self) {
+        let lines: String = fs::read_dir(self.directory.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .filter(|name| name.starts_with("host_") && name.ends_with(".pub"))
+            .map(|name| self.known_hosts_line(&name))
+            .collect();
+        self.write_known_hosts(&lines);
+    }
+
+    /// The server as an inventory host.
+    pub fn host(&self) -> Host {
+        Host {
+            name: "node".to_owned(),
+            address: "127.0.0.1".to_owned(),
+            advertise_address: None,
+            role: Role::Worker,
+            groups: Vec::new(),
+            labels: BTreeMap::new(),
+            taints: None,
+            kubelet_extra_args: BTreeMap::new(),
+            ssh: SshSettings {
+                user: Some(login_user()),
+                port: self.port,
+                identity_files: vec![self.path("id_ed25519")],
+                identity_agent: None,
+                known_hosts: vec![self.path("known_hosts")],
+                connect_timeout: Duration::from_secs(20),
+                command_timeout: Duration::from_secs(60),
+                keepalive: Duration::from_secs(15),
+                become_root: Become::None,
+            },
+            vars: serde_json::Map::new(),
+        }
+    }
+
+    fn wait_until_listening(&mut self) {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                let log = fs::read_to_string(self.path("sshd.log")).unwrap();
+                panic!("sshd ended with {status}: {log}");
+            }
+            assert!(Instant::now() < deadline, "sshd does not listen");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for Sshd {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// An ssh-agent. Dropping it ends it.
+pub struct Agent {
+    pub socket: PathBuf,
+    child: Child,
+}
+
+impl Agent {
+    pub fn start(directory: &Path) -> Self {
+        let socket = directory.join("agent.sock");
+        let child = Command::new("ssh-agent")
+            .arg("-D")
+            .arg("-a")
+            .arg(&socket)
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while !socket.exists() {
+            assert!(Instant::now() < deadline, "ssh-agent does not listen");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Self { socket, child }
+    }
+
+    pub fn add(&self, key: &Path) {
+        let status = Command::new("ssh-add")
+            .arg("-q")
+            .arg(key)
+            .env("SSH_AUTH_SOCK", &self.socket)
+            .status()
+            .unwrap();
+        assert!(status.success());
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A connector that sees nothing of the real workstation.
+pub fn connector() -> Connector {
+    Connector::new(Environment::default())
+}
+
+pub fn keygen(path: &Path, arguments: &[&str]) {
+    let status = Command::new("ssh-keygen")
+        .args(["-q", "-f"])
+        .arg(path)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .status()
+        .unwrap();
+    assert!(status.success());
+}
+
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+fn login_user() -> String {
+    let output = Command::new("id").arg("-un").output().unwrap();
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
