@@ -476,7 +476,7 @@ refuse_dangerous() {
 	esac
 	case ${1%/} in
 	/usr/* | /proc/* | /sys/* | /dev/* | /boot/* | /bin/* | /sbin/* | /lib/* | /lib64/* | \
-		/home/* | /etc/ssh | /etc/ssl | /etc/pki | /etc/systemd | /var/lib | /var/log | \
+		/home/* | /root/* | /etc/ssh | /etc/ssl | /etc/pki | /etc/systemd | /var/lib | /var/log | \
 		/var/cache | /var/run | /var/spool | /var/tmp | /run/systemd)
 		die "$1: belongs to the system and is never emptied"
 		;;

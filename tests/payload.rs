@@ -276,7 +276,7 @@ async fn killed_at_any_time_it_leaves_old_or_new() {
         let node = host.node(Mode::Apply);
         node.install(&batch(&old)).await.unwrap();
         let mut outcomes = [0, 0];
-        for milliseconds in (0..60).step_by(4) {
+        for milliseconds in (0..72).step_by(8) {
             let killed = host.killed_after(Duration::from_millis(milliseconds)).node(Mode::Apply);
             let _ = killed.install(&batch(&new)).await;
             let found = fs::read(&path).unwrap();

@@ -1,5 +1,7 @@
 //! A local stand-in for a host: runs commands with a chosen shell as `sh`, in no other way special.
 
+#![expect(clippy::unwrap_used, reason = "a helper that cannot go on fails its test")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -115,7 +117,7 @@ impl Transport for Host {
             .spawn()
             .map_err(lost)?;
         let mut stdin = child.stdin.take().unwrap();
-        let pid = child.id().unwrap().to_string();
+        let (mut stdout, mut stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
         let cut = self.cut_input.unwrap_or(usize::MAX) as u64;
         let is_payload = matches!(input, Input::Bytes(ref bytes) if bytes.starts_with(b"#!"));
         let kill_after = self.kill_after.filter(|_| !is_payload);
@@ -132,16 +134,23 @@ impl Transport for Host {
             drop(stdin);
             if let Some(delay) = kill_after {
                 tokio::time::sleep(delay).await;
-                let _ = Command::new("kill").args(["-9", &pid]).status();
+                // Fails only when the command has ended by itself.
+                let _ = child.start_kill();
             }
+            child.wait().await
         };
-        let (output, ()) = tokio::join!(child.wait_with_output(), feed);
-        let output = output.map_err(lost)?;
-        let exit = match output.status.code() {
+        let (mut printed, mut complained) = (Zeroizing::new(Vec::new()), Vec::new());
+        let (status, ..) = tokio::join!(
+            feed,
+            stdout.read_to_end(&mut printed),
+            stderr.read_to_end(&mut complained)
+        );
+        let status = status.map_err(lost)?;
+        let exit = match status.code() {
             Some(status) => Exit::Status(status.unsigned_abs()),
             None => Exit::Signal("KILL".to_owned()),
         };
-        Ok(Output { exit, stdout: Zeroizing::new(output.stdout), stderr: output.stderr })
+        Ok(Output { exit, stdout: printed, stderr: complained })
     }
 }
 
