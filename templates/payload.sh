@@ -335,6 +335,12 @@ service() {
 	fi
 }
 
+# log NAME LINES: the last lines a service logged, where the init system keeps a log.
+service_log() {
+	find_init
+	[ "$init" != systemd ] || journalctl --no-pager --quiet --lines "$2" --unit "$1" 2>/dev/null || :
+}
+
 # ---- Container runtime ------------------------------------------------------------------------------
 
 use_socket() {
@@ -506,6 +512,17 @@ empty() {
 			act rmdir -- "$real" || die "$directory: cannot be removed"
 			say "removed $directory"
 		fi
+	done
+}
+
+# prune DIRECTORY...: delete those of these directories that are empty.
+prune() {
+	for directory in "$@"; do
+		[ -d "$directory" ] && [ ! -L "$directory" ] || continue
+		[ -z "$(find "$directory" -mindepth 1 -maxdepth 1 | head -n 1)" ] || continue
+		[ -z "$(mounts_at "$directory")" ] || continue
+		act rmdir -- "$directory" || die "$directory: cannot be removed"
+		say "removed $directory"
 	done
 }
 
@@ -943,9 +960,11 @@ main() {
 	checksum) checksum "$@" ;;
 	remove) remove_files "$@" ;;
 	service) service "$@" ;;
+	log) service_log "$@" ;;
 	images) images "$@" ;;
 	unmount) unmount "$@" ;;
 	empty) empty "$@" ;;
+	prune) prune "$@" ;;
 	sandboxes) sandboxes "$@" ;;
 	run-script) run_script "$@" ;;
 	cleanup) cleanup ;;

@@ -1,1 +1,49 @@
 //! One file per command: its arguments, and what it prints. Logic lives in the layers below.
+
+mod args;
+mod exec;
+mod failure;
+mod inventory;
+mod preflight;
+mod session;
+mod workflows;
+
+use std::io::Write;
+
+use clap::CommandFactory;
+
+use crate::report::exit;
+
+pub use args::Cli;
+use args::Command;
+use failure::Failure;
+
+/// Run a command line to its end and give the exit status of the design.
+pub fn run(cli: Cli) -> u8 {
+    let result = match cli.command {
+        Command::Version => print(&format!("fleetadm {}\n", env!("CARGO_PKG_VERSION"))),
+        Command::Completion { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "fleetadm", &mut script);
+            print(&String::from_utf8_lossy(&script))
+        }
+        Command::Inventory { command } => inventory::run(&cli.global, command),
+        Command::Exec(args) => exec::run(&cli.global, args),
+        Command::Preflight(args) => preflight::run(&cli.global, args),
+        Command::Apply(args) => workflows::apply(&cli.global, args),
+        Command::Init(args) => workflows::init(&cli.global, args),
+        Command::Join(args) => workflows::join(&cli.global, args),
+        Command::Reset(args) => workflows::reset(&cli.global, args),
+    };
+    result.unwrap_or_else(|failure| {
+        // Nobody is left to tell when standard error is gone.
+        let _ = writeln!(std::io::stderr(), "{failure}");
+        failure.status
+    })
+}
+
+/// Print data. A reader that has gone away (a closed pipe) is not a failure.
+fn print(text: &str) -> Result<u8, Failure> {
+    let _ = std::io::stdout().write_all(text.as_bytes());
+    Ok(exit::DONE)
+}

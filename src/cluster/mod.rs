@@ -16,3 +16,4 @@ mod yaml;
 
 pub use release::Release;
 pub use spec::{Cluster, ControlPlaneNode};
+pub use yaml::YamlError;

@@ -5,7 +5,9 @@
 //! patches of older minors; where that matters to a cluster (the image registry) the patch is looked at,
 //! where it does not, the minor decides.
 
+use crate::cluster::kubeconfig;
 use crate::inventory::KubernetesVersion;
+use crate::pki;
 
 /// The oldest supported minor release.
 pub const OLDEST_MINOR: u16 = 20;
@@ -117,8 +119,8 @@ pub struct PkiFacts {
     pub apiserver_kubelet_client_organization: Option<&'static str>,
     /// Organisation of etcd/healthcheck-client and apiserver-etcd-client.
     pub etcd_client_organization: Option<&'static str>,
-    /// ECDSA-P384 keys may be asked for.
-    pub ecdsa_p384: bool,
+    /// Key identifiers are SHA-256 cut short rather than SHA-1, as the Go release that built kubeadm does.
+    pub sha256_key_identifier: bool,
 }
 
 /// Kubeconfig files.
@@ -130,6 +132,8 @@ pub struct KubeconfigFacts {
     pub admin_organization: &'static str,
     /// kubelet.conf of a control-plane node points at its own API server.
     pub kubelet_local_server: bool,
+    /// An empty `preferences` is written.
+    pub preferences: bool,
 }
 
 /// Which default flags etcd gets for its consistency checks.
@@ -260,8 +264,8 @@ pub struct NodeFacts {
 /// Add-ons.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AddonFacts {
-    /// CoreDNS tolerates the old `master` taint as well.
-    pub coredns_tolerates_master: bool,
+    /// Keys of the control-plane taints that CoreDNS tolerates.
+    pub coredns_tolerations: &'static [&'static str],
     /// CoreDNS may read nodes.
     pub coredns_reads_nodes: bool,
     /// CoreDNS pods prefer different hosts.
@@ -270,6 +274,14 @@ pub struct AddonFacts {
     pub coredns_cache_disabled: bool,
     /// CoreDNS probes refer to named ports.
     pub coredns_named_ports: bool,
+    /// CoreDNS may read EndpointSlices.
+    pub coredns_endpoint_slices: bool,
+    /// `kubernetes.io/name` of the DNS Service.
+    pub dns_service_name: &'static str,
+    /// How CoreDNS spells "all capabilities".
+    pub all_capabilities: &'static str,
+    /// kube-proxy tolerates `CriticalAddonsOnly` by name beside tolerating everything.
+    pub kube_proxy_tolerates_critical_addons: bool,
 }
 
 /// Waiting for components, and joining them.
@@ -362,7 +374,7 @@ impl Release {
                     36.. => None,
                 },
                 etcd_client_organization: until(28).then_some("system:masters"),
-                ecdsa_p384: since(34),
+                sha256_key_identifier: since(34),
             },
             kubeconfigs: KubeconfigFacts {
                 super_admin: since(29),
@@ -372,6 +384,7 @@ impl Release {
                     "kubeadm:cluster-admins"
                 },
                 kubelet_local_server: since(36),
+                preferences: until(33),
             },
             static_pods: StaticPodFacts {
                 named_probe_port: since(34),
@@ -457,14 +470,45 @@ impl Release {
                 cri_socket_annotation: until(33),
             },
             addons: AddonFacts {
-                coredns_tolerates_master: until(24),
+                coredns_tolerations: if until(24) { &[MASTER, CONTROL_PLANE] } else { &[CONTROL_PLANE] },
                 coredns_reads_nodes: until(20),
                 coredns_anti_affinity: since(25),
                 coredns_cache_disabled: since(32),
                 coredns_named_ports: since(34),
+                coredns_endpoint_slices: since(21),
+                dns_service_name: if until(20) { "KubeDNS" } else { "CoreDNS" },
+                all_capabilities: if until(27) { "all" } else { "ALL" },
+                kube_proxy_tolerates_critical_addons: until(20),
             },
             runtime: RuntimeFacts { wait_for_all_components: since(33), etcd_learner: since(29) },
         })
+    }
+
+    /// The release's certificates, in the PKI layer's terms.
+    pub fn pki_profile(&self) -> pki::Profile {
+        pki::Profile {
+            backdate: self.pki.backdate_certificates.then_some(pki::Profile::BACKDATE),
+            ca_dns_san: self.pki.ca_dns_san,
+            ca_random_serial: !self.pki.zero_ca_serial,
+            leaf_basic_constraints: self.pki.leaf_basic_constraints,
+            key_identifier: if self.pki.sha256_key_identifier {
+                pki::KeyIdentifier::TruncatedSha256
+            } else {
+                pki::KeyIdentifier::Sha1
+            },
+            kubelet_client_organization: self.pki.apiserver_kubelet_client_organization,
+            etcd_client_organization: self.pki.etcd_client_organization,
+        }
+    }
+
+    /// The release's kubeconfigs, as `cluster::kubeconfig` wants them.
+    pub fn kubeconfig_profile(&self) -> kubeconfig::Profile {
+        kubeconfig::Profile {
+            admin_organization: self.kubeconfigs.admin_organization,
+            super_admin: self.kubeconfigs.super_admin,
+            kubelet_local_server: self.kubeconfigs.kubelet_local_server,
+            preferences: self.kubeconfigs.preferences,
+        }
     }
 
     /// Every supported minor release, oldest first, at patch 0.

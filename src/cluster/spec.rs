@@ -191,6 +191,7 @@ pub(crate) mod tests {
             },
             dns: Addon::default(),
             proxy: Addon::default(),
+            timeouts: Timeouts::default(),
             kubelet_configuration: serde_json::Map::new(),
             kube_proxy_configuration: serde_json::Map::new(),
         }

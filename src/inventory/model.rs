@@ -179,10 +179,33 @@ pub struct ClusterSection {
     pub dns: Addon,
     /// `[cluster.proxy]` (only `disabled`).
     pub proxy: Addon,
+    /// `[cluster.timeouts]`.
+    pub timeouts: Timeouts,
     /// `[cluster.kubelet_configuration]`, verbatim KubeletConfiguration fields (camelCase).
     pub kubelet_configuration: Map<String, Value>,
     /// `[cluster.kube_proxy_configuration]`, verbatim KubeProxyConfiguration fields.
     pub kube_proxy_configuration: Map<String, Value>,
+}
+
+/// `[cluster.timeouts]`: how long is waited for what, kubeadm's names and defaults.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timeouts {
+    /// `control_plane_component_health_check`: the API server, controller manager and scheduler; 4 minutes.
+    pub control_plane_component_health_check: Duration,
+    /// `kubelet_health_check`: the kubelet's healthz; 4 minutes.
+    pub kubelet_health_check: Duration,
+    /// `tls_bootstrap`: a joining kubelet's certificate and Node; 5 minutes.
+    pub tls_bootstrap: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            control_plane_component_health_check: Duration::from_secs(240),
+            kubelet_health_check: Duration::from_secs(240),
+            tls_bootstrap: Duration::from_secs(300),
+        }
+    }
 }
 
 /// Command-line arguments of a control-plane component, in document order, names without dashes.

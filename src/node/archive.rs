@@ -31,7 +31,7 @@ struct OciManifest {
 }
 
 /// Full names of the images in a `docker save` or OCI archive; empty when it does not name any.
-pub(super) async fn image_names(path: &Path) -> Result<Vec<String>, NodeError> {
+pub async fn image_names(path: &Path) -> Result<Vec<String>, NodeError> {
     let path: PathBuf = path.to_owned();
     let task = tokio::task::spawn_blocking(move || {
         read_names(&path).map_err(|source| NodeError::local(&path, source))

@@ -27,6 +27,11 @@ impl Node {
         self.report("empty", &arguments, &[("emptied", "empty"), ("removed", "remove")]).await
     }
 
+    /// Delete those of these directories that are empty.
+    pub async fn prune_directories(&self, directories: &[&str]) -> Result<Vec<Change>, NodeError> {
+        self.report("prune", directories, &[("removed", "remove")]).await
+    }
+
     /// Remove the payload from the host.
     pub async fn cleanup(&self) -> Result<(), NodeError> {
         if !self.is_dry_run() {

@@ -234,8 +234,8 @@ impl Node {
             .collect()
     }
 
-    /// What installing would change.
-    async fn plan(&self, batch: &FileBatch) -> Result<Vec<FileChange>, NodeError> {
+    /// What installing would change. Touches nothing.
+    pub async fn plan(&self, batch: &FileBatch) -> Result<Vec<FileChange>, NodeError> {
         let paths: Vec<_> = batch.paths().collect();
         let present = self.look(&paths).await?;
         let directories = batch.directories.iter().map(|directory| {

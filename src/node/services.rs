@@ -44,4 +44,10 @@ impl Node {
             _ => Err(self.unexpected("service", &String::from_utf8_lossy(&answer))),
         }
     }
+
+    /// The last lines a service logged; empty where the init system keeps no log.
+    pub async fn service_log(&self, name: &str, lines: u32) -> Result<String, NodeError> {
+        let answer = self.call(&["log", name, &lines.to_string()]).await?;
+        Ok(String::from_utf8_lossy(&answer).into_owned())
+    }
 }

@@ -1,1 +1,24 @@
-//! One file per kubeadm phase, named as kubeadm names it.
+//! One file per kubeadm phase, named as kubeadm names it: where cluster knowledge meets hosts.
+//!
+//! A phase looks at what is there, asks the pure layers what should be, does what is missing and says what
+//! it changed. What phases share is in [`Run`] (the whole run) and [`Context`] (one phase on one host).
+//! Phases never print, never decide the order they run in, and never hold a secret longer than the run.
+
+pub mod cluster;
+mod context;
+mod control_plane;
+mod diagnosis;
+mod error;
+pub mod hooks;
+pub mod init;
+pub mod join;
+mod kubelet;
+mod nodes;
+mod preflight;
+pub mod prepare;
+pub mod reset;
+mod run;
+
+pub use context::{Context, Done};
+pub use error::PhaseError;
+pub use run::{Mode, Run, RunOptions};

@@ -36,6 +36,9 @@ pub struct Profile {
 }
 
 impl Profile {
+    /// How far kubeadm dates certificates back, where it does.
+    pub const BACKDATE: Duration = Duration::minutes(5);
+
     /// Kubernetes 1.20.
     pub const V1_20: Self = Self {
         backdate: None,
@@ -49,7 +52,7 @@ impl Profile {
 
     /// Kubernetes 1.36.
     pub const V1_36: Self = Self {
-        backdate: Some(Duration::minutes(5)),
+        backdate: Some(Self::BACKDATE),
         ca_dns_san: true,
         ca_random_serial: true,
         leaf_basic_constraints: true,

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use secrecy::SecretString;
 use tokio::sync::mpsc;
 
 /// One thing that happened. Text from hosts in an event is untrusted: renderers strip control sequences.
@@ -81,6 +82,13 @@ pub enum Event {
         severity: Severity,
         /// kubeadm's message; empty when passed.
         message: String,
+    },
+    /// A secret the operator asked for by name. Renderers show it once, on standard output; nothing keeps it.
+    Disclosed {
+        /// What it is.
+        what: String,
+        /// The secret.
+        secret: SecretString,
     },
     /// Text for people at the end of a run, for example the join command.
     Message {

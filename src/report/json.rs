@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -112,6 +113,9 @@ fn object(event: &Event) -> Value {
             },
             "message": message,
         }),
+        Event::Disclosed { what, secret } => {
+            json!({"kind": "disclosed", "what": what, "secret": secret.expose_secret()})
+        }
         Event::Message { text } => json!({"kind": "message", "text": text}),
     }
 }

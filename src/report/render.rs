@@ -4,6 +4,7 @@ use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use secrecy::ExposeSecret;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -177,6 +178,12 @@ impl Screen {
                     printable(name, 200),
                     printable(message, LINE_LIMIT)
                 ));
+            }
+            Event::Disclosed { what, secret } => {
+                self.line(&format!("{what}:"));
+                self.progress.suspend(|| {
+                    let _ = writeln!(std::io::stdout().lock(), "{}", secret.expose_secret());
+                });
             }
             Event::Message { text } => {
                 for line in text.lines() {

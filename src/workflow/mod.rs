@@ -1,1 +1,15 @@
 //! Phases as data, and the scheduler that runs (phase, host) tasks as a graph.
+//!
+//! A workflow is a list of phases; [`run`] expands it over hosts, runs what is ready, wraps the operator's
+//! hooks around it and reports how every task ended. What a phase does is not decided here.
+
+mod executor;
+mod phase;
+mod plan;
+mod scheduler;
+mod tables;
+
+pub use executor::{Options, run};
+pub use phase::{Need, Phase, Scope};
+pub use plan::{Choice, UnknownPhase};
+pub use tables::{APPLY, CHECK_APPLY, CHECK_INIT, CHECK_JOIN, CHECK_RESET, INIT, JOIN, RESET};

@@ -265,6 +265,11 @@ impl User {
         Self { token: Some(Secret(token)), ..Self::default() }
     }
 
+    /// The embedded client key, decoded.
+    pub fn key_pem(&self) -> Option<Zeroizing<Vec<u8>>> {
+        STANDARD.decode(self.client_key_data.as_ref()?.expose().trim()).ok().map(Zeroizing::new)
+    }
+
     /// The embedded client certificate, decoded.
     pub fn certificate_pem(&self) -> Option<Vec<u8>> {
         STANDARD.decode(self.client_certificate_data.as_ref()?.trim()).ok()

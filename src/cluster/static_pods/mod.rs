@@ -23,6 +23,7 @@ use serde_json::{Value, json};
 use crate::cluster::release::Release;
 use crate::cluster::spec::{ControlPlaneNode, MANIFESTS_DIRECTORY};
 use crate::cluster::yaml::{self, YamlError};
+use crate::inventory::KubernetesVersion;
 use probes::{Address, PORT_NAME, Paths};
 use volumes::Mount;
 
@@ -161,6 +162,15 @@ pub fn to_yaml(pod: &Pod, release: &Release) -> Result<String, YamlError> {
 /// Reads a manifest, for example one found on a host.
 pub fn from_yaml(text: &str) -> Result<Pod, YamlError> {
     yaml::read("static pod manifest", text)
+}
+
+/// The Kubernetes version a component's manifest runs, from its image's tag; `None` when the tag is none.
+pub fn running_version(manifest: &Pod) -> Option<KubernetesVersion> {
+    let image = manifest.spec.as_ref()?.containers.first()?.image.as_deref()?;
+    let (_, tag) = image.rsplit_once(':')?;
+    let mut numbers = tag.strip_prefix('v')?.split('.').map(str::parse::<u16>);
+    let (major, minor, patch) = (numbers.next()?.ok()?, numbers.next()?.ok()?, numbers.next()?.ok()?);
+    Some(KubernetesVersion { major, minor, patch })
 }
 
 /// The host's proxy variables as a container's environment.

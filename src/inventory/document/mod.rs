@@ -55,6 +55,7 @@ pub(super) struct Cluster {
     pub(super) etcd: EtcdEntry,
     pub(super) dns: DnsEntry,
     pub(super) proxy: ProxyEntry,
+    pub(super) timeouts: TimeoutsEntry,
     pub(super) kubelet_configuration: Entries<Verbatim>,
     pub(super) kube_proxy_configuration: Entries<Verbatim>,
     pub(super) certificates_dir: Unsupported,
@@ -114,6 +115,15 @@ pub(super) struct DnsEntry {
     pub(super) disabled: bool,
     pub(super) image_repository: Text,
     pub(super) image_tag: Text,
+}
+
+/// `[cluster.timeouts]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+pub(super) struct TimeoutsEntry {
+    pub(super) control_plane_component_health_check: Opt<Number>,
+    pub(super) kubelet_health_check: Opt<Number>,
+    pub(super) tls_bootstrap: Opt<Number>,
 }
 
 /// `[cluster.proxy]`.

@@ -1,5 +1,7 @@
 //! `[cluster]`, with kubeadm's defaults.
 
+use std::time::Duration;
+
 use serde_json::{Map, Value};
 use toml::Spanned;
 
@@ -7,7 +9,7 @@ use super::items;
 use super::subnets::{self, Kind, Subnet};
 use crate::inventory::document::{self, ApiServerEntry, Arg, Entries, EtcdEntry, Texts, Verbatim};
 use crate::inventory::error::{Fault, Problems, quoted};
-use crate::inventory::model::{Addon, ApiServer, ClusterSection, Etcd, ExtraArgs, Networking};
+use crate::inventory::model::{Addon, ApiServer, ClusterSection, Etcd, ExtraArgs, Networking, Timeouts};
 use crate::inventory::rules;
 use crate::inventory::suggest::nearest;
 
@@ -15,6 +17,21 @@ const DEFAULT_BIND_PORT: u16 = 6443;
 const DEFAULT_DATA_DIR: &str = "/var/lib/etcd";
 const DEFAULT_DNS_DOMAIN: &str = "cluster.local";
 const DEFAULT_NAME: &str = "kubernetes";
+
+fn timeouts(raw: &document::TimeoutsEntry, problems: &mut Problems) -> Timeouts {
+    let mut limit = |number: &document::Opt<document::Number>, default: Duration| {
+        problems.check_opt(number.as_ref(), rules::duration).unwrap_or(default)
+    };
+    let defaults = Timeouts::default();
+    Timeouts {
+        control_plane_component_health_check: limit(
+            &raw.control_plane_component_health_check,
+            defaults.control_plane_component_health_check,
+        ),
+        kubelet_health_check: limit(&raw.kubelet_health_check, defaults.kubelet_health_check),
+        tls_bootstrap: limit(&raw.tls_bootstrap, defaults.tls_bootstrap),
+    }
+}
 
 /// The section, unless its version is missing or wrong, and its networks with their places.
 pub(super) fn resolve(
@@ -74,6 +91,7 @@ pub(super) fn resolve(
         ("kubeproxy.config.k8s.io/v1alpha1", "KubeProxyConfiguration"),
         problems,
     );
+    let timeouts = timeouts(&raw.timeouts, problems);
     let section = kubernetes_version.map(|kubernetes_version| ClusterSection {
         name,
         kubernetes_version,
@@ -86,6 +104,7 @@ pub(super) fn resolve(
         scheduler,
         etcd,
         dns,
+        timeouts,
         proxy: Addon { disabled: raw.proxy.disabled, ..Addon::default() },
         kubelet_configuration,
         kube_proxy_configuration,

@@ -1,0 +1,101 @@
+//! What every command that contacts hosts begins and ends with: inventory, selection, runtime, renderer,
+//! signals.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::inventory::{self, Host, Inventory};
+use crate::report::{Format, Options, Renderer, Reporter, exit};
+
+use super::args::{Global, OutputFormat};
+use super::failure::Failure;
+
+/// A loaded inventory and the hosts selected from it.
+pub struct Selected {
+    /// The whole inventory.
+    pub inventory: Arc<Inventory>,
+    /// The hosts `--limit` leaves, in inventory order.
+    pub hosts: Vec<Host>,
+}
+
+/// Load the inventory and apply `--limit`. No host is contacted.
+pub fn select(global: &Global) -> Result<Selected, Failure> {
+    let inventory = inventory::load(&global.inventory).map_err(Failure::usage)?;
+    let hosts = match &global.limit {
+        Some(limit) => inventory::select(&inventory.hosts, limit)
+            .map_err(|error| Failure::usage(format!("--limit: {error}")))?
+            .into_iter()
+            .cloned()
+            .collect(),
+        None => inventory.hosts.clone(),
+    };
+    Ok(Selected { inventory: Arc::new(inventory), hosts })
+}
+
+/// Do `work` on a runtime, with a renderer for what it reports and a token that the first Ctrl-C, SIGTERM or
+/// lost terminal fires; the second aborts at once. Gives the exit status.
+pub fn contact<F, Fut>(global: &Global, command: &str, hosts: &[Host], summary: bool, work: F) -> Result<u8, Failure>
+where
+    F: FnOnce(Reporter, CancellationToken) -> Fut,
+    Fut: Future<Output = Result<(), Failure>>,
+{
+    let runtime = tokio::runtime::Runtime::new()
+        .map_err(|error| Failure::internal(format!("cannot start: {error}")))?;
+    let options = Options {
+        format: match global.output {
+            OutputFormat::Auto => Format::Auto,
+            OutputFormat::Plain => Format::Plain,
+            OutputFormat::Json => Format::Json,
+        },
+        verbosity: global.verbose,
+        command: command.to_owned(),
+        hosts: hosts.iter().map(|host| host.name.clone()).collect(),
+        summary,
+    };
+    let status = runtime.block_on(async {
+        let (reporter, renderer) = Renderer::start(options);
+        let cancel = CancellationToken::new();
+        let abort = CancellationToken::new();
+        let watcher = tokio::spawn(watch_signals(cancel.clone(), abort.clone(), reporter.clone()));
+        let result = tokio::select! {
+            result = work(reporter, cancel.clone()) => result,
+            () = abort.cancelled() => Ok(()),
+        };
+        watcher.abort();
+        // Wait for the watcher to let go of its reporter: the renderer ends when the last one is gone.
+        let _ = watcher.await;
+        if abort.is_cancelled() {
+            return Ok(exit::INTERRUPTED);
+        }
+        let summary = renderer.finish().await;
+        result?;
+        Ok(if cancel.is_cancelled() { exit::INTERRUPTED } else { summary.exit_status() })
+    });
+    // Tasks that an abort left behind must not hold the process.
+    runtime.shutdown_background();
+    status
+}
+
+async fn watch_signals(cancel: CancellationToken, abort: CancellationToken, reporter: Reporter) {
+    let signals = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()].map(signal);
+    let [Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)] = signals else { return };
+    loop {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
+        }
+        if cancel.is_cancelled() {
+            abort.cancel();
+            return;
+        }
+        cancel.cancel();
+        reporter.emit(crate::report::Event::Message {
+            text: "interrupted: steps under way are finished, no others begin; once more aborts at once"
+                .to_owned(),
+        });
+    }
+}

@@ -1,0 +1,122 @@
+//! `fleetadm apply`, `init`, `join` and `reset`: a workflow over the selected hosts.
+
+use std::io::{BufRead, IsTerminal, Write};
+use std::sync::Arc;
+
+use crate::cluster::Cluster;
+use crate::inventory::{Host, Role, fold_hosts};
+use crate::phases::{Mode, Run, RunOptions};
+use crate::workflow::{self, APPLY, Choice, INIT, JOIN, Phase, RESET};
+
+use super::args::{ApplyArgs, Global, PhaseCommand, ResetArgs, RunArgs, WorkflowArgs};
+use super::failure::Failure;
+use super::session::{self, Selected};
+
+type Phases = &'static [&'static Phase];
+
+pub fn apply(global: &Global, args: ApplyArgs) -> Result<u8, Failure> {
+    let selected = session::select(global)?;
+    let choice = args.run.choice(None);
+    run(global, "apply", APPLY, selected, &args.run, args.upload_certs, choice)
+}
+
+pub fn init(global: &Global, args: WorkflowArgs) -> Result<u8, Failure> {
+    one_role(global, "init", INIT, args, Role::ControlPlane)
+}
+
+pub fn join(global: &Global, args: WorkflowArgs) -> Result<u8, Failure> {
+    one_role(global, "join", JOIN, args, Role::Worker)
+}
+
+pub fn reset(global: &Global, args: ResetArgs) -> Result<u8, Failure> {
+    let selected = session::select(global)?;
+    if !args.force && !args.run.dry_run && !confirm_reset(&selected.hosts)? {
+        return Err(Failure::usage("reset was not confirmed; nothing was touched"));
+    }
+    let choice = args.run.choice(None);
+    run(global, "reset", RESET, selected, &args.run, false, choice)
+}
+
+fn one_role(
+    global: &Global,
+    command: &str,
+    phases: Phases,
+    args: WorkflowArgs,
+    role: Role,
+) -> Result<u8, Failure> {
+    let (args, only) = match args.phase {
+        None => (args.apply, None),
+        Some(PhaseCommand::Phase { name: None, .. }) => return list(phases),
+        Some(PhaseCommand::Phase { name, apply }) => (apply, name),
+    };
+    let mut selected = session::select(global)?;
+    selected.hosts.retain(|host| host.role == role);
+    if selected.hosts.is_empty() {
+        return Err(Failure::usage(format!("{command}: no {role} host is selected")));
+    }
+    let choice = args.run.choice(only.as_deref());
+    run(global, command, phases, selected, &args.run, args.upload_certs, choice)
+}
+
+fn list(phases: Phases) -> Result<u8, Failure> {
+    let width = phases.iter().map(|phase| phase.name.len()).max().unwrap_or(0);
+    let lines = phases.iter().map(|phase| format!("{:<width$}  {}\n", phase.name, phase.summary));
+    super::print(&lines.collect::<String>())
+}
+
+pub(super) fn run(
+    global: &Global,
+    command: &str,
+    phases: Phases,
+    selected: Selected,
+    args: &RunArgs,
+    upload_certs: bool,
+    choice: Choice,
+) -> Result<u8, Failure> {
+    choice.check(phases).map_err(Failure::usage)?;
+    let section = selected.inventory.cluster.as_ref().ok_or_else(|| {
+        let file = global.inventory.display();
+        Failure::usage(format!("{command} needs a [cluster] section, and {file} has none"))
+    })?;
+    let cluster = Cluster::resolve(section).map_err(Failure::usage)?;
+    let parallel = usize::from(global.parallel);
+    let mode = if args.dry_run { Mode::DryRun } else { Mode::Apply };
+    let mut ignore = selected.inventory.preflight_ignore.clone();
+    ignore.extend(args.ignore_preflight_errors.iter().map(|name| name.to_lowercase()));
+
+    let hosts = selected.hosts.clone();
+    let status = session::contact(global, command, &hosts, true, |reporter, cancel| async move {
+        let options =
+            RunOptions { mode, ignore, upload_certs, parallel, cancel: cancel.clone(), reporter };
+        let run = Run::new(selected.inventory, selected.hosts, cluster, options);
+        workflow::run(Arc::new(run), phases, workflow::Options { parallel, choice, cancel }).await;
+        Ok(())
+    })?;
+    Ok(status)
+}
+
+/// Ask on the terminal; without one nothing is destroyed unasked.
+fn confirm_reset(hosts: &[Host]) -> Result<bool, Failure> {
+    let names: Vec<&str> = hosts.iter().map(|host| host.name.as_str()).collect();
+    if !std::io::stdin().is_terminal() {
+        return Err(Failure::usage(
+            "reset removes the cluster's state from the hosts and asks first; there is no terminal to \
+             ask on, so say --force if that is what you want",
+        ));
+    }
+    let mut terminal = std::io::stderr().lock();
+    let _ = write!(
+        terminal,
+        "This removes the cluster's state from {} ({} hosts). Proceed? [y/N] ",
+        fold_hosts(&names),
+        hosts.len()
+    );
+    let _ = terminal.flush();
+    let mut answer = String::new();
+    std::io::stdin()
+        .lock()
+        .read_line(&mut answer)
+        .map_err(|error| Failure::internal(format!("cannot read the answer: {error}")))?;
+    Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
+}
+

@@ -1,0 +1,43 @@
+//! The SSH layer as a [`Transport`].
+
+use async_trait::async_trait;
+use zeroize::Zeroizing;
+
+use crate::ssh::{self, Connection, RunOptions, SshError};
+
+use super::transport::{Exit, Input, MAX_OUTPUT, Output, Transport, TransportError};
+
+/// Runs commands as root over one SSH connection.
+pub struct SshTransport(Connection);
+
+impl SshTransport {
+    /// A transport over a connection.
+    pub fn new(connection: Connection) -> Self {
+        Self(connection)
+    }
+}
+
+#[async_trait]
+impl Transport for SshTransport {
+    async fn run(&self, command: &str, input: Input) -> Result<Output, TransportError> {
+        let input = match input {
+            Input::Empty => ssh::Input::None,
+            Input::Bytes(bytes) => ssh::Input::Bytes(bytes),
+            Input::Reader(reader) => ssh::Input::Reader(reader),
+        };
+        let options = RunOptions { as_root: true, stdout_limit: MAX_OUTPUT, ..RunOptions::default() };
+        let output = self.0.run_with(command, input, &options).await.map_err(|error| match error {
+            SshError::Timeout { limit } => TransportError::TimedOut(limit),
+            SshError::OutputTooLong { limit, .. } => TransportError::TooMuchOutput(limit),
+            error => TransportError::Lost(Box::new(error)),
+        })?;
+        Ok(Output {
+            exit: match output.exit {
+                ssh::Exit::Code(code) => Exit::Status(code.cast_unsigned()),
+                ssh::Exit::Signal(name) => Exit::Signal(name),
+            },
+            stdout: Zeroizing::new(output.stdout),
+            stderr: output.stderr,
+        })
+    }
+}

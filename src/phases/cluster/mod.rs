@@ -1,0 +1,4 @@
+//! What the inventory says of the cluster beyond kubeadm: node labels and manifests.
+
+pub mod manifests;
+pub mod node_labels;

@@ -1,0 +1,66 @@
+//! Why a phase failed, in one line that says what to try.
+
+use crate::cluster::kubeconfig;
+use crate::cluster::YamlError;
+use crate::kubernetes::ApiError;
+use crate::kubernetes::objects::TemplateError;
+use crate::node::{NodeError, TransportError};
+use crate::pki;
+use crate::ssh::SshError;
+
+/// Why a phase failed.
+#[derive(Debug, thiserror::Error)]
+pub enum PhaseError {
+    /// The host cannot be reached or the connection was lost.
+    #[error(transparent)]
+    Ssh(#[from] SshError),
+    /// The host refused a step.
+    #[error(transparent)]
+    Node(#[from] NodeError),
+    /// The API server refused a request or does not answer.
+    #[error(transparent)]
+    Api(#[from] ApiError),
+    /// The certificates on the host cannot be used.
+    #[error("/etc/kubernetes/pki: {0}")]
+    Pki(#[from] pki::Error),
+    /// A kubeconfig on the host cannot be used.
+    #[error(transparent)]
+    Kubeconfig(#[from] kubeconfig::Error),
+    /// A configuration document cannot be rendered or read.
+    #[error(transparent)]
+    Yaml(#[from] YamlError),
+    /// An add-on cannot be rendered.
+    #[error(transparent)]
+    Addon(#[from] TemplateError),
+    /// Checks failed; each was reported.
+    #[error("{count} preflight {} failed: {}; fix them, or name them in --ignore-preflight-errors",
+        if *count == 1 { "check" } else { "checks" }, names.join(", "))]
+    Preflight {
+        /// How many.
+        count: usize,
+        /// Their names.
+        names: Vec<String>,
+    },
+    /// Something local is wrong.
+    #[error("{0}")]
+    Local(String),
+    /// The cluster or the host is in a state the phase cannot go on from.
+    #[error("{0}")]
+    State(String),
+    /// The run was interrupted while the phase waited.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+impl PhaseError {
+    /// The host could not be reached (exit status 4 rather than 3).
+    pub fn unreachable(&self) -> bool {
+        match self {
+            Self::Ssh(error) => error.could_not_reach() || error.is_lost(),
+            Self::Node(NodeError::Transport { source: TransportError::Lost(source), .. }) => source
+                .downcast_ref::<SshError>()
+                .is_some_and(|error| error.could_not_reach() || error.is_lost()),
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! The operator's hooks: local scripts run as root on a host before or after a phase.
+//!
+//! A hook runs every time its phase does, so that a run that was cut short is finished by the next one; it is
+//! the script's part to change nothing that is as it should be. What it does is not counted as a change.
+
+use crate::inventory::HookWhen;
+use crate::node::Exit;
+use crate::report::Event;
+
+use super::{Context, PhaseError};
+
+/// The interpreter of scripts without a `#!` line.
+const DEFAULT_INTERPRETER: &str = "/bin/sh";
+
+/// Run the hooks that come before this phase.
+pub async fn before(context: &Context) -> Result<(), PhaseError> {
+    run(context, HookWhen::Before).await
+}
+
+/// Run the hooks that come after this phase.
+pub async fn after(context: &Context) -> Result<(), PhaseError> {
+    run(context, HookWhen::After).await
+}
+
+async fn run(context: &Context, when: HookWhen) -> Result<(), PhaseError> {
+    for hook in &context.run.inventory().hooks {
+        let concerned = hook.when == when
+            && hook.phase == context.phase()
+            && hook.hosts.contains(&context.host().name);
+        if !concerned {
+            continue;
+        }
+        let name = hook.script.display();
+        let script = tokio::fs::read(&hook.script)
+            .await
+            .map_err(|error| PhaseError::Local(format!("hook {name}: {error}")))?;
+        let interpreter = interpreter(&script);
+        let Some(output) = context.node().await?.run_script(script, &interpreter).await? else {
+            context.run.reporter().emit(Event::Changed {
+                host: context.host().name.clone(),
+                phase: context.phase().to_owned(),
+                what: format!("run hook {name}"),
+                detail: None,
+                dry_run: true,
+            });
+            continue;
+        };
+        for line in String::from_utf8_lossy(&output.stdout).lines() {
+            context.note(format!("hook {name}: {line}"));
+        }
+        if output.exit != Exit::Status(0) {
+            let stderr = String::from_utf8_lossy(&output.stderr);
+            let last = stderr.lines().last().unwrap_or_default();
+            return Err(PhaseError::State(format!("hook {name}: {}: {last}", output.exit)));
+        }
+    }
+    Ok(())
+}
+
+/// What the `#!` line names.
+fn interpreter(script: &[u8]) -> String {
+    let first = script.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    match first.strip_prefix(b"#!").map(|line| String::from_utf8_lossy(line).trim().to_owned()) {
+        Some(interpreter) if !interpreter.is_empty() => interpreter,
+        _ => DEFAULT_INTERPRETER.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::interpreter;
+
+    #[test]
+    fn the_first_line_names_the_interpreter() {
+        assert_eq!(interpreter(b"#!/usr/bin/env python3\nprint()"), "/usr/bin/env python3");
+        assert_eq!(interpreter(b"#! /bin/sh -e\n"), "/bin/sh -e");
+        assert_eq!(interpreter(b"echo hello\n"), "/bin/sh");
+    }
+}

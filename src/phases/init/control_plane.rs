@@ -1,0 +1,58 @@
+//! `control-plane`: the static pods of the API server, the controller manager and the scheduler.
+
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::Pod;
+
+use crate::cluster::spec::{MANIFESTS_DIRECTORY, extra_ca_directories};
+use crate::cluster::static_pods::{self, Component};
+use crate::cluster::static_pods::{kube_apiserver, kube_controller_manager, kube_scheduler};
+use crate::cluster::{Cluster, ControlPlaneNode};
+use crate::node::{FileBatch, NodeDirectory, NodeFile};
+use crate::phases::{Context, Done, PhaseError};
+
+/// Run the phase.
+pub async fn run(context: Arc<Context>) -> Result<Done, PhaseError> {
+    let cluster = context.run.cluster();
+    let node = control_plane_node(&context).await?;
+    let mut batch = FileBatch::default();
+    batch.directories.push(NodeDirectory::new(MANIFESTS_DIRECTORY, 0o700));
+    for (component, pod) in pods(cluster, &node) {
+        batch.files.push(manifest(cluster, component, &pod)?);
+    }
+    context.install(&batch).await?;
+    Ok(Done::Finished)
+}
+
+/// What is special about this control plane, from its facts.
+///
+/// # Errors
+/// The host cannot be reached or has no address to advertise.
+pub async fn control_plane_node(context: &Context) -> Result<ControlPlaneNode, PhaseError> {
+    let run = &context.run;
+    let facts = context.facts().await?;
+    Ok(ControlPlaneNode {
+        name: context.host().name.clone(),
+        advertise_address: run.control_plane().advertise_address(run).await?,
+        extra_ca_directories: extra_ca_directories(&run.cluster().release, &facts.paths),
+        proxy_environment: facts.proxy_environment.clone(),
+    })
+}
+
+/// The static pods of this phase.
+pub fn pods(cluster: &Cluster, node: &ControlPlaneNode) -> [(Component, Pod); 3] {
+    [
+        (Component::KubeApiserver, kube_apiserver::manifest(cluster, node)),
+        (Component::KubeControllerManager, kube_controller_manager::manifest(cluster, node)),
+        (Component::KubeScheduler, kube_scheduler::manifest(cluster, node)),
+    ]
+}
+
+/// A static pod's manifest as a file.
+///
+/// # Errors
+/// It cannot be rendered.
+pub fn manifest(cluster: &Cluster, component: Component, pod: &Pod) -> Result<NodeFile, PhaseError> {
+    let yaml = static_pods::to_yaml(pod, &cluster.release)?;
+    Ok(NodeFile::public(component.manifest_path(), yaml, static_pods::FILE_MODE))
+}

@@ -1,0 +1,12 @@
+//! `kubelet-start`: the kubelet's files on the control plane, and the kubelet running with them.
+
+use std::sync::Arc;
+
+use crate::phases::{Context, Done, PhaseError, kubelet};
+
+/// Run the phase.
+pub async fn run(context: Arc<Context>) -> Result<Done, PhaseError> {
+    let batch = kubelet::files(&context).await?;
+    kubelet::start(&context, &batch).await?;
+    Ok(Done::Finished)
+}

@@ -1,0 +1,52 @@
+//! `upload-config`: kubeadm's and the kubelet's configuration as ConfigMaps, so that kubeadm knows the cluster.
+
+use std::sync::Arc;
+
+use crate::cluster::kubeadm_config::{ApiEndpoint, ClusterStatus, cluster_configuration_yaml};
+use crate::cluster::{kubelet as kubelet_files, node_flags};
+use crate::kubernetes::objects::node::NodeMarks;
+use crate::kubernetes::objects::upload_config;
+use crate::phases::{Context, Done, PhaseError, kubelet, nodes};
+
+/// Run the phase.
+pub async fn run(context: Arc<Context>) -> Result<Done, PhaseError> {
+    let run = &context.run;
+    let cluster = run.cluster();
+    let release = &cluster.release;
+
+    let status = match release.config.cluster_status {
+        true => Some(cluster_status(&context).await?),
+        false => None,
+    };
+    let mut objects =
+        upload_config::kubeadm_config(&cluster_configuration_yaml(cluster)?, status.as_deref());
+
+    let resolved = context.facts().await?.init.services.get("systemd-resolved").is_some_and(|it| it.active);
+    let config = kubelet_files::config_map_yaml(cluster, resolved)?;
+    let user_supplied = !cluster.section.kubelet_configuration.is_empty();
+    objects.extend(upload_config::kubelet_config(
+        &release.kubelet_config_map(),
+        &config.yaml,
+        user_supplied,
+    ));
+    context.apply(&objects).await?;
+
+    // Older kubeadms keep the runtime's endpoint on the node, and read it back from there.
+    let socket = kubelet::runtime_endpoint(&context).await?;
+    let annotations = node_flags::annotations(release, &socket);
+    if !annotations.is_empty() {
+        nodes::mark(&context, &NodeMarks { annotations, ..NodeMarks::default() }).await?;
+    }
+    Ok(Done::Finished)
+}
+
+async fn cluster_status(context: &Context) -> Result<String, PhaseError> {
+    let run = &context.run;
+    let mut status = ClusterStatus::default();
+    let endpoint = ApiEndpoint {
+        advertise_address: run.control_plane().advertise_address(run).await?,
+        bind_port: run.cluster().section.api_server.bind_port,
+    };
+    status.api_endpoints.insert(context.host().name.clone(), endpoint);
+    Ok(status.to_yaml()?)
+}

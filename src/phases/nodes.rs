@@ -1,0 +1,45 @@
+//! Marking Node objects, in earnest or in a dry run.
+
+use std::time::Duration;
+
+use crate::kubernetes::objects::node::{NodeMarks, patch};
+use crate::kubernetes::{Poll, nodes, wait};
+
+use super::{Context, PhaseError};
+
+/// Give this host's Node the marks it lacks, once it is registered, and tell what changed.
+///
+/// # Errors
+/// The node is not registered within the TLS bootstrap timeout, or the API refuses.
+pub async fn mark(context: &Context, marks: &NodeMarks) -> Result<(), PhaseError> {
+    let name = &context.host().name;
+    let what = format!("mark Node {name} with {}", words(marks));
+    match (context.api().await?, context.dry_run()) {
+        (None, _) => context.changed(what),
+        (Some(api), true) => match nodes::get(api, name).await {
+            Ok(Some(node)) if patch(&node, marks).is_none() => {}
+            Ok(_) => context.changed(what),
+            Err(error) if error.is_unreachable() => context.changed(what),
+            Err(error) => return Err(error.into()),
+        },
+        (Some(api), false) => {
+            let timeout = context.run.cluster().section.timeouts.tls_bootstrap;
+            let poll = Poll { timeout, interval: Duration::from_millis(250) };
+            let cancel = &context.run.options().cancel;
+            if let Err(error) = wait::node_registered(api, name, poll, cancel).await {
+                return Err(super::diagnosis::kubelet(context, error).await);
+            }
+            if nodes::mark(api, name, marks).await?.is_change() {
+                context.changed(what);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn words(marks: &NodeMarks) -> String {
+    let labels = marks.labels.iter().map(|(key, value)| format!("label {key}={value}"));
+    let annotations = marks.annotations.keys().map(|key| format!("annotation {key}"));
+    let taints = marks.taints.iter().map(|taint| format!("taint {}={}:{}", taint.key, taint.value, taint.effect));
+    labels.chain(annotations).chain(taints).collect::<Vec<_>>().join(", ")
+}

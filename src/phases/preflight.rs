@@ -1,0 +1,99 @@
+//! What preflight means in every workflow: facts, checks, a verdict.
+
+use crate::inventory::Role;
+use crate::node::facts::Facts;
+use crate::preflight::{self, Membership, Target};
+use crate::report::{Event, Severity};
+
+use super::{Context, PhaseError};
+
+pub use crate::preflight::Workflow;
+
+/// Make the checks of a workflow on this host and tell every result.
+///
+/// # Errors
+/// The host cannot be reached, or a check failed that is not to be ignored.
+pub async fn check(context: &Context, workflow: Workflow) -> Result<(), PhaseError> {
+    let facts = context.facts().await?;
+    let target = target(context, facts).await?;
+    let mut results = preflight::evaluate(workflow, &target, facts);
+    preflight::ignore(&mut results, &context.run.options().ignore);
+
+    let emit = |name: &str, severity: Severity, message: String| {
+        context.run.reporter().emit(Event::Check {
+            host: context.host().name.clone(),
+            name: name.to_owned(),
+            severity,
+            message,
+        });
+    };
+    let mut failed = Vec::new();
+    for result in &results {
+        if result.severity == Severity::Passed {
+            emit(&result.name, Severity::Passed, String::new());
+        }
+        for (severity, message) in result.messages() {
+            let remedy = preflight::remedy(&result.name);
+            emit(&result.name, severity, format!("{message}; {remedy}"));
+        }
+        if result.severity == Severity::Error {
+            failed.push(result.name.to_string());
+        }
+    }
+    if failed.is_empty() {
+        return Ok(());
+    }
+    Err(PhaseError::Preflight { count: failed.len(), names: failed })
+}
+
+async fn target(context: &Context, facts: &Facts) -> Result<Target, PhaseError> {
+    let run = &context.run;
+    let section = &run.cluster().section;
+    let host = context.host();
+    Ok(Target {
+        version: section.kubernetes_version,
+        node_name: host.name.clone(),
+        bind_port: section.api_server.bind_port,
+        advertise: host.advertise_address,
+        endpoint_host: section.control_plane_endpoint.as_ref().map(|endpoint| endpoint.host.clone()),
+        service_subnets: section.networking.service_subnet.clone(),
+        pod_subnets: section.networking.pod_subnet.clone(),
+        etcd_data_dir: Some(section.etcd.data_dir.clone()),
+        kubelet_version_override: run.artifacts().kubelet_version().await.map(str::to_owned),
+        already: membership(host.role, facts),
+    })
+}
+
+/// What the host is already. Certificates come first in both workflows, so a host where a run was cut short
+/// counts as a member: the next run finishes it.
+fn membership(role: Role, facts: &Facts) -> Membership {
+    let has = |path: &str| facts.paths.contains_key(path);
+    match role {
+        Role::ControlPlane if has("/etc/kubernetes/pki/apiserver.crt") => Membership::ControlPlane,
+        Role::Worker if has("/etc/kubernetes/pki/apiserver.crt") => Membership::None,
+        Role::Worker if has("/etc/kubernetes/pki/ca.crt") => Membership::Worker,
+        _ => Membership::None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::node::facts::PathState;
+
+    fn with(paths: &[&str]) -> Facts {
+        let paths = paths.iter().map(|path| ((*path).to_owned(), PathState::File)).collect();
+        Facts { paths, ..Facts::default() }
+    }
+
+    #[test]
+    fn a_host_is_a_member_by_its_certificates() {
+        let control_plane = with(&["/etc/kubernetes/pki/ca.crt", "/etc/kubernetes/pki/apiserver.crt"]);
+        let worker = with(&["/etc/kubernetes/pki/ca.crt"]);
+        assert_eq!(membership(Role::ControlPlane, &control_plane), Membership::ControlPlane);
+        assert_eq!(membership(Role::ControlPlane, &worker), Membership::None);
+        assert_eq!(membership(Role::Worker, &worker), Membership::Worker);
+        assert_eq!(membership(Role::Worker, &control_plane), Membership::None);
+        assert_eq!(membership(Role::Worker, &with(&[])), Membership::None);
+    }
+}

@@ -1,0 +1,207 @@
+//! One run of a workflow: what its tasks share, typed, each part made once when it is first needed.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use time::OffsetDateTime;
+use tokio::sync::OnceCell;
+use tokio_util::sync::CancellationToken;
+
+use crate::cluster::Cluster;
+use crate::fleet::Fleet;
+use crate::inventory::{Host, Inventory, Role};
+use crate::node::facts::{Facts, FactsRequest};
+use crate::node::{self, Node, SshTransport};
+use crate::report::{Event, Reporter};
+use crate::ssh::{Connection, Connector, Environment};
+
+use super::control_plane::ControlPlane;
+use super::prepare::artifacts::Artifacts;
+use super::{Context, PhaseError};
+
+/// Whether hosts and cluster may be touched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Do it.
+    Apply,
+    /// Say what would be done.
+    DryRun,
+}
+
+/// How a run behaves.
+pub struct RunOptions {
+    /// Whether hosts and cluster may be touched.
+    pub mode: Mode,
+    /// Lower-case names of checks whose errors only warn.
+    pub ignore: Vec<String>,
+    /// `--upload-certs`.
+    pub upload_certs: bool,
+    /// Connections set up at once.
+    pub parallel: usize,
+    /// Fires when the operator wants the run to stop.
+    pub cancel: CancellationToken,
+    /// Where events go.
+    pub reporter: Reporter,
+}
+
+/// One host during a run.
+pub struct HostState {
+    /// The host.
+    pub host: Arc<Host>,
+    node: OnceCell<Node>,
+    facts: OnceCell<Facts>,
+}
+
+/// One run of a workflow.
+pub struct Run {
+    options: RunOptions,
+    inventory: Arc<Inventory>,
+    cluster: Cluster,
+    fleet: Fleet,
+    hosts: Vec<Arc<HostState>>,
+    control_plane: ControlPlane,
+    artifacts: Artifacts,
+    started: OffsetDateTime,
+    /// The first control plane ran before this run.
+    control_plane_found: AtomicBool,
+}
+
+impl Run {
+    /// A run over `selected` hosts. Nothing is contacted yet.
+    pub fn new(
+        inventory: Arc<Inventory>,
+        selected: Vec<Host>,
+        cluster: Cluster,
+        options: RunOptions,
+    ) -> Self {
+        let hosts: Vec<Arc<HostState>> = selected.into_iter().map(HostState::new).collect();
+        // The control plane is needed for joins even where it was not selected itself.
+        let first = inventory.hosts.iter().find(|host| host.role == Role::ControlPlane);
+        let first = first.map(|first| {
+            let state = hosts.iter().find(|state| state.host.name == first.name);
+            state.cloned().unwrap_or_else(|| HostState::new(first.clone()))
+        });
+        Self {
+            fleet: Fleet::new(Connector::new(Environment::current()), options.parallel),
+            control_plane: ControlPlane::new(first),
+            artifacts: Artifacts::new(inventory.artifacts.clone()),
+            started: OffsetDateTime::now_utc(),
+            control_plane_found: AtomicBool::new(false),
+            options,
+            inventory,
+            cluster,
+            hosts,
+        }
+    }
+
+    /// The inventory.
+    pub fn inventory(&self) -> &Inventory {
+        &self.inventory
+    }
+
+    /// The desired state of the cluster.
+    pub fn cluster(&self) -> &Cluster {
+        &self.cluster
+    }
+
+    /// Whether hosts and cluster may be touched.
+    pub fn mode(&self) -> Mode {
+        self.options.mode
+    }
+
+    /// How the run behaves.
+    pub fn options(&self) -> &RunOptions {
+        &self.options
+    }
+
+    /// When the run began: what kubeadm takes for "now" in all certificates.
+    pub fn started(&self) -> OffsetDateTime {
+        self.started
+    }
+
+    /// Remember that the first control plane was there before this run.
+    pub(super) fn found_control_plane(&self) {
+        self.control_plane_found.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether this run brings up the first control plane.
+    pub fn makes_control_plane(&self) -> bool {
+        !self.control_plane_found.load(Ordering::Relaxed)
+    }
+
+    /// Where events go.
+    pub fn reporter(&self) -> &Reporter {
+        &self.options.reporter
+    }
+
+    /// The selected hosts in inventory order.
+    pub fn hosts(&self) -> Vec<Arc<Host>> {
+        self.hosts.iter().map(|state| state.host.clone()).collect()
+    }
+
+    /// The first control plane: what it holds, and the API it serves.
+    pub fn control_plane(&self) -> &ControlPlane {
+        &self.control_plane
+    }
+
+    /// `[artifacts]` on the workstation.
+    pub fn artifacts(&self) -> &Artifacts {
+        &self.artifacts
+    }
+
+    /// A context for one phase on one host; `None` for a host that is not part of the run.
+    pub fn context(self: &Arc<Self>, host: &str, phase: &'static str) -> Option<Context> {
+        let state = self.hosts.iter().find(|state| state.host.name == host)?;
+        Some(Context::new(self.clone(), state.clone(), phase))
+    }
+
+    /// The connection to a host, made at the first use.
+    pub(super) async fn connection(&self, host: &Host) -> Result<Connection, PhaseError> {
+        Ok(self.fleet.connection(host).await?)
+    }
+
+    /// A host as root sees it; connects at the first use.
+    pub(super) async fn node<'a>(&self, state: &'a HostState) -> Result<&'a Node, PhaseError> {
+        let open = || async {
+            let started = Instant::now();
+            let connection = self.connection(&state.host).await?;
+            let host = state.host.name.clone();
+            self.reporter().emit(Event::Connected { host: host.clone(), elapsed: started.elapsed() });
+            let mode = match self.options.mode {
+                Mode::Apply => node::Mode::Apply,
+                Mode::DryRun => node::Mode::DryRun,
+            };
+            Ok(Node::new(host, Arc::new(SshTransport::new(connection)), mode))
+        };
+        state.node.get_or_try_init(open).await
+    }
+
+    /// A host's facts, gathered at the first use.
+    pub(super) async fn facts<'a>(&self, state: &'a HostState) -> Result<&'a Facts, PhaseError> {
+        let request = FactsRequest {
+            cri_socket: self.cluster.section.cri_socket.clone(),
+            paths: vec![self.cluster.section.etcd.data_dir.clone()],
+        };
+        let gather = || async { Ok(self.node(state).await?.facts(&request).await?) };
+        state.facts.get_or_try_init(gather).await
+    }
+
+    /// The end of a run, however it went: what was made for the run alone is taken back.
+    pub async fn finish(&self) {
+        if let Err(error) = self.control_plane.delete_token().await {
+            self.reporter().emit(Event::Warning {
+                host: self.control_plane.name().to_owned(),
+                phase: "finish".to_owned(),
+                text: format!("could not delete the join token of this run, which expires by itself: {error}"),
+            });
+        }
+        self.fleet.close().await;
+    }
+}
+
+impl HostState {
+    fn new(host: Host) -> Arc<Self> {
+        Arc::new(Self { host: Arc::new(host), node: OnceCell::new(), facts: OnceCell::new() })
+    }
+}

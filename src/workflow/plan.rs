@@ -1,0 +1,100 @@
+//! Phases expanded over hosts: a graph of tasks.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::inventory::Host;
+
+use super::phase::{Need, Phase, names_phase};
+
+/// One phase on one host.
+pub struct Task {
+    /// The phase.
+    pub phase: &'static Phase,
+    /// Name of the host.
+    pub host: String,
+    /// Left out by `--skip-phases`: counts as done without being run.
+    pub left_out: bool,
+    /// Tasks that must have succeeded, by index.
+    pub needs: Vec<usize>,
+    /// Tasks that must have ended, however, by index.
+    pub needs_ended: Vec<usize>,
+}
+
+/// The tasks of a run. Indices in [`Task::needs`] are always smaller than the task's own.
+pub struct Plan {
+    /// In the order of the phase table, then of the inventory.
+    pub tasks: Vec<Task>,
+}
+
+/// Which phases of a workflow are wanted.
+#[derive(Debug, Clone, Default)]
+pub struct Choice {
+    /// Only these phases (and what is below them); empty: all.
+    pub only: Vec<String>,
+    /// All but these.
+    pub skip: Vec<String>,
+}
+
+/// A name in `--skip-phases` or `phase` that no phase has.
+#[derive(Debug, thiserror::Error)]
+#[error("there is no phase {name:?}; the phases are {}", known.join(", "))]
+pub struct UnknownPhase {
+    name: String,
+    known: Vec<&'static str>,
+}
+
+impl Choice {
+    /// Check that every name stands for a phase of the table.
+    ///
+    /// # Errors
+    /// The first name that stands for none.
+    pub fn check(&self, phases: &[&'static Phase]) -> Result<(), UnknownPhase> {
+        for name in self.only.iter().chain(&self.skip) {
+            if !phases.iter().any(|phase| names_phase(name, phase.name)) {
+                return Err(UnknownPhase {
+                    name: name.clone(),
+                    known: phases.iter().map(|phase| phase.name).collect(),
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Plan {
+    /// Expand the phases over the hosts. Phases must stand behind those they need.
+    pub fn new(phases: &[&'static Phase], hosts: &[Arc<Host>], choice: &Choice) -> Self {
+        let mut tasks: Vec<Task> = Vec::new();
+        let mut index: HashMap<(&'static str, &str), usize> = HashMap::new();
+        let mut by_phase: HashMap<&'static str, Vec<usize>> = HashMap::new();
+        let wanted = |phase: &Phase| {
+            choice.only.is_empty() || choice.only.iter().any(|name| names_phase(name, phase.name))
+        };
+        for phase in phases.iter().filter(|phase| wanted(phase)) {
+            let left_out = choice.skip.iter().any(|name| names_phase(name, phase.name));
+            for host in hosts.iter().filter(|host| phase.scope.covers(host)) {
+                let mut needs = Vec::new();
+                let mut needs_ended = Vec::new();
+                for need in phase.needs {
+                    match need {
+                        Need::Here(name) => {
+                            needs.extend(index.get(&(*name, host.name.as_str())).copied());
+                        }
+                        Need::FirstControlPlane(name) => {
+                            needs.extend(by_phase.get(name).and_then(|tasks| tasks.first()).copied());
+                        }
+                        Need::EverywhereEnded(name) => {
+                            needs_ended.extend(by_phase.get(name).into_iter().flatten().copied());
+                        }
+                    }
+                }
+                let task = tasks.len();
+                tasks.push(Task { phase, host: host.name.clone(), left_out, needs, needs_ended });
+                index.insert((phase.name, host.name.as_str()), task);
+                by_phase.entry(phase.name).or_default().push(task);
+            }
+        }
+        Self { tasks }
+    }
+}
