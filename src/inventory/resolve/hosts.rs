@@ -67,7 +67,7 @@ pub(super) fn resolve(
         taken.check(&made, &places, problems);
         hosts.extend(made);
     }
-    for (name, _) in &document.groups {
+    for name in document.groups.keys() {
         if let Some(span) = taken.names.get(name.get_ref().as_str()) {
             let title = format!("{} is a group and a host", quoted(name.get_ref()));
             let fault = Fault::new(title, "selections could not tell the group from the host");
@@ -90,7 +90,7 @@ fn memberships(
             let label = "no `[groups.NAME]` table has this name";
             let fault = Fault::new(format!("unknown group {}", quoted(name)), label);
             let fault = match nearest(name, groups.keys().copied()) {
-                None => fault.help(format!("define it: `[groups.{name}]`")),
+                None => fault.help(format!("define it, as `[groups.NAME]` for {}", quoted(name))),
                 meant => fault.suggest(meant),
             };
             problems.push(fault.at(item.span()));
