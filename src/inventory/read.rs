@@ -8,7 +8,7 @@ use super::error::{Fault, Problem, Problems, Span, quoted};
 use super::suggest::nearest;
 
 /// Reading is repeated without each mistake to find the next; this many are enough for one run.
-const ATTEMPTS: usize = 50;
+const ATTEMPTS: usize = 20;
 
 /// Keys that are often written one table too high, and where they belong.
 const ELSEWHERE: [(&str, &[&str]); 4] = [
