@@ -3,7 +3,7 @@
 //! What leaves this module is validated and resolved: ranges expanded, groups and defaults folded in.
 //! It never contacts a host, and it knows nothing of how its values are used.
 //!
-//! The way through: `read` (text to a [`document`]), `resolve` (document to [`Inventory`], by the
+//! The way through: `read` (text to a `document`), `resolve` (document to [`Inventory`], by the
 //! `rules`), and every mistake on the way into an [`InventoryError`].
 
 mod document;

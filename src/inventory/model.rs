@@ -16,7 +16,8 @@ pub struct Inventory {
     pub directory: PathBuf,
     /// `[cluster]`; absent when the inventory is only used for `exec` and the like.
     pub cluster: Option<ClusterSection>,
-    /// Hosts in document order, ranges expanded. Names and addresses are unique.
+    /// Hosts in document order, ranges expanded. Names are unique, and so are addresses together with
+    /// the SSH port, and advertise addresses.
     pub hosts: Vec<Host>,
     /// `[artifacts]`.
     pub artifacts: Artifacts,
@@ -28,6 +29,15 @@ pub struct Inventory {
     pub hooks: Vec<HookSection>,
     /// `[preflight] ignore`: check names, lower-cased; `all` stands alone.
     pub preflight_ignore: Vec<String>,
+}
+
+impl Inventory {
+    /// Sets the login user of every host, as a command line does: above everything written.
+    pub fn override_ssh_user(&mut self, user: &str) {
+        for host in &mut self.hosts {
+            host.ssh.user = Some(user.to_owned());
+        }
+    }
 }
 
 /// One host, with group and default settings folded in.
@@ -45,7 +55,8 @@ pub struct Host {
     pub groups: Vec<String>,
     /// Node labels (groups first, host wins).
     pub labels: BTreeMap<String, String>,
-    /// Node taints; `None` means the role's default (kubeadm: nil versus empty differ).
+    /// Node taints: the host's own if it has any list, else those of all its groups. `None` means the
+    /// role's default (kubeadm: nil versus empty differ).
     pub taints: Option<Vec<Taint>>,
     /// Extra kubelet flags, by name without dashes.
     pub kubelet_extra_args: BTreeMap<String, String>,

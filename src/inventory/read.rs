@@ -3,12 +3,35 @@
 use serde::Deserialize;
 use toml::de::{DeArray, DeTable, DeValue, Deserializer};
 
-use super::document::Document;
+use super::document::{self, Document};
 use super::error::{Fault, Problem, Problems, Span, quoted};
 use super::suggest::nearest;
 
 /// Reading is repeated without each mistake to find the next; this many are enough for one run.
-const ATTEMPTS: usize = 50;
+const ATTEMPTS: usize = 20;
+
+/// Keys that are often written one table too high, and where they belong.
+const ELSEWHERE: [(&str, &[&str]); 4] = [
+    ("`[cluster.networking]`", &["pod_subnet", "service_subnet", "dns_domain"]),
+    ("`[cluster.api_server]`", &["bind_port", "cert_sans"]),
+    ("`[cluster.etcd]`", &["data_dir"]),
+    (
+        "an `ssh` table",
+        &[
+            "user",
+            "port",
+            "identity_file",
+            "identity_agent",
+            "known_hosts",
+            "become",
+            "connect_timeout",
+            "command_timeout",
+            "keepalive",
+            "host_key_policy",
+            "jump",
+        ],
+    ),
+];
 
 /// Reads the whole document, or says everything that keeps it from being read.
 pub(super) fn read(text: &str, problems: &mut Problems) -> Option<Document> {
@@ -62,7 +85,11 @@ fn prune(value: &mut DeValue<'_>, span: &Span) -> bool {
 fn syntax(text: &str, error: &toml::de::Error) -> Problem {
     let message = error.message();
     let (title, label) = message.split_once(", expected ").unwrap_or((message, ""));
-    let label = if label.is_empty() { "here".to_owned() } else { format!("expected {label}") };
+    let label = match (title, label) {
+        ("duplicate key", _) => "this table has the key already".to_owned(),
+        (_, "") => "here".to_owned(),
+        (_, expected) => format!("expected {expected}"),
+    };
     let end = text.trim_end().len();
     Fault::new(format!("not valid TOML: {title}"), label).at(error.span().unwrap_or(end..end))
 }
@@ -74,11 +101,22 @@ fn fault(message: &str) -> Fault {
         && let Some((key, rest)) = rest.split_once('`')
     {
         let known: Vec<&str> = rest.split('`').skip(1).step_by(2).collect();
-        let meant = nearest(key, known.iter().copied());
         let fault = Fault::new(format!("unknown key {}", quoted(key)), "not a key of this table");
-        return match meant {
-            Some(_) => fault.suggest(meant),
-            None => fault.help(format!("known keys here: {}", known.join(", "))),
+        let meant = nearest(key, known.iter().copied());
+        let elsewhere = || {
+            let find = |(table, keys): &(&str, &[&'static str])| {
+                Some((table.to_string(), nearest(key, keys.iter().copied())?))
+            };
+            ELSEWHERE.iter().find_map(find)
+        };
+        return if meant.is_some() {
+            fault.suggest(meant)
+        } else if let Some((table, key)) = elsewhere() {
+            fault.help(format!("`{key}` belongs in {table}"))
+        } else {
+            let works: Vec<&str> =
+                known.into_iter().filter(|key| !document::UNSUPPORTED.contains(key)).collect();
+            fault.help(format!("known keys here: {}", works.join(", ")))
         };
     }
     if let Some((found, expected)) = message

@@ -24,6 +24,22 @@ pub(super) type Unsupported = Opt<IgnoredAny>;
 /// A table with free keys.
 pub(super) type Entries<T> = BTreeMap<Spanned<String>, Spanned<T>>;
 
+/// The keys of that kind, wherever they stand: known, but nothing to recommend.
+pub(super) const UNSUPPORTED: [&str; 12] = [
+    "certificates_dir",
+    "feature_gates",
+    "encryption_algorithm",
+    "certificate_validity_period",
+    "ca_certificate_validity_period",
+    "extra_volumes",
+    "extra_envs",
+    "external",
+    "jump",
+    "certificate_file",
+    "password_command",
+    "become_user",
+];
+
 /// The whole file.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields, expecting = "a table")]

@@ -1,6 +1,9 @@
 //! `[[hosts]]` and `[groups]`: ranges to hosts, layers to settings, and what must be unique.
 
+use std::borrow::Cow;
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
+use std::hash::Hash;
 use std::net::IpAddr;
 
 use toml::Spanned;
@@ -33,48 +36,59 @@ pub(super) fn resolve(
         problems.push(fault.help("add `[[hosts]]` with a `name`").at(0..0));
     }
     let mut hosts = Vec::new();
-    let mut taken = Taken::default();
+    let mut entries = Vec::new();
     for entry in &document.hosts {
-        let raw = entry.get_ref();
-        let mut layer = base.clone();
-        let memberships = memberships(raw, &groups, problems);
-        for name in &memberships {
-            if let Some(group) = groups.get(name.as_str()) {
-                layer.add_group(group);
-            }
-        }
-        layer.add_host(&Layer::of_host(raw, paths, problems));
-        let role = problems.check_opt(raw.role.as_ref(), |text| rules::role(text));
-        let Some(spots) = spots(&entry.span(), raw, problems) else { continue };
-        let settings = layer.ssh.settle();
-        let made: Vec<Host> = spots
-            .into_iter()
-            .map(|spot| Host {
-                name: spot.name,
-                address: spot.address,
-                advertise_address: spot.advertise_address,
-                role: role.unwrap_or(Role::Worker),
-                groups: memberships.clone(),
-                labels: layer.labels.clone(),
-                taints: layer.taints.clone(),
-                kubelet_extra_args: layer.kubelet_extra_args.clone(),
-                ssh: settings.clone(),
-                vars: layer.vars.clone(),
-            })
-            .collect();
-        let places = Places::of(raw, &entry.span());
-        check_subnets(&made, &places, subnets, problems);
-        taken.check(&made, &places, problems);
-        hosts.extend(made);
+        let start = hosts.len();
+        expand(entry, &base, &groups, paths, &mut hosts, problems);
+        entries.push((Places::of(entry), start..hosts.len()));
     }
-    for (name, _) in &document.groups {
+    let mut taken = Taken::default();
+    for (places, range) in &entries {
+        let hosts = &hosts[range.clone()];
+        check_subnets(hosts, places, subnets, problems);
+        taken.check(hosts, places, problems);
+    }
+    for name in document.groups.keys() {
         if let Some(span) = taken.names.get(name.get_ref().as_str()) {
             let title = format!("{} is a group and a host", quoted(name.get_ref()));
             let fault = Fault::new(title, "selections could not tell the group from the host");
-            problems.push(fault.at(name.span()).also(span.clone(), "the host"));
+            problems.push(fault.at(name.span()).also((*span).clone(), "the host"));
         }
     }
     hosts
+}
+
+/// Adds the hosts of one entry.
+fn expand(
+    entry: &Spanned<HostEntry>,
+    base: &Layer,
+    groups: &BTreeMap<&str, Layer>,
+    paths: &Paths,
+    hosts: &mut Vec<Host>,
+    problems: &mut Problems,
+) {
+    let raw = entry.get_ref();
+    let memberships = memberships(raw, groups, problems);
+    let mut layer = base.clone();
+    for group in memberships.iter().filter_map(|name| groups.get(name.as_str())) {
+        layer.add_group(group);
+    }
+    layer.add_host(&Layer::of_host(raw, paths, problems));
+    let role = problems.check_opt(raw.role.as_ref(), |text| rules::role(text));
+    let spots = spots(&entry.span(), raw, problems).unwrap_or_default();
+    let shared = std::iter::repeat_n((memberships, layer), spots.len());
+    hosts.extend(spots.into_iter().zip(shared).map(|(spot, (groups, layer))| Host {
+        name: spot.name,
+        address: spot.address,
+        advertise_address: spot.advertise_address,
+        role: role.unwrap_or(Role::Worker),
+        groups,
+        labels: layer.labels,
+        taints: layer.taints,
+        kubelet_extra_args: layer.kubelet_extra_args,
+        ssh: layer.ssh.settle(),
+        vars: layer.vars,
+    }));
 }
 
 /// The groups an entry lists, as far as they exist.
@@ -90,7 +104,7 @@ fn memberships(
             let label = "no `[groups.NAME]` table has this name";
             let fault = Fault::new(format!("unknown group {}", quoted(name)), label);
             let fault = match nearest(name, groups.keys().copied()) {
-                None => fault.help(format!("define it: `[groups.{name}]`")),
+                None => fault.help(format!("define it, as `[groups.NAME]` for {}", quoted(name))),
                 meant => fault.suggest(meant),
             };
             problems.push(fault.at(item.span()));
@@ -165,8 +179,9 @@ struct Places {
 }
 
 impl Places {
-    fn of(raw: &HostEntry, header: &Span) -> Self {
-        let name = raw.name.as_ref().map_or(header.clone(), Spanned::span);
+    fn of(entry: &Spanned<HostEntry>) -> Self {
+        let raw = entry.get_ref();
+        let name = raw.name.as_ref().map_or(entry.span(), Spanned::span);
         let or_name = |text: &Text| text.as_ref().map_or(name.clone(), Spanned::span);
         Self {
             address: or_name(&raw.address),
@@ -193,29 +208,31 @@ fn check_subnets(hosts: &[Host], places: &Places, subnets: &[Subnet], problems: 
 
 /// What may be used once, and where it was used first.
 #[derive(Default)]
-struct Taken {
-    names: HashMap<String, Span>,
+struct Taken<'a> {
+    names: HashMap<&'a str, &'a Span>,
     /// With the port: hosts behind one address are told apart by it.
-    addresses: HashMap<(String, u16), Span>,
-    advertised: HashMap<IpAddr, Span>,
+    addresses: HashMap<(Cow<'a, str>, u16), &'a Span>,
+    advertised: HashMap<IpAddr, &'a Span>,
 }
 
-impl Taken {
-    fn check(&mut self, hosts: &[Host], places: &Places, problems: &mut Problems) {
+impl<'a> Taken<'a> {
+    fn check(&mut self, hosts: &'a [Host], places: &'a Places, problems: &mut Problems) {
         // The first clash of an entry says enough; 200 more would be the same mistake.
-        let mut clashes = [None, None, None];
+        let [mut name, mut address, mut advertised] = [None, None, None];
         for host in hosts {
-            let [name, address, advertised] = &mut clashes;
-            let key = host.name.clone();
-            claim(&mut self.names, key, &places.name, &host.name, name);
+            if let Some(first) = claim(&mut self.names, &*host.name, &places.name) {
+                name.get_or_insert((host.name.clone(), first));
+            }
             let key = (same_address(&host.address), host.ssh.port);
-            claim(&mut self.addresses, key, &places.address, &host.address, address);
-            if let Some(own) = host.advertise_address {
-                let span = &places.advertise_address;
-                claim(&mut self.advertised, own, span, &own.to_string(), advertised);
+            if let Some(first) = claim(&mut self.addresses, key, &places.address) {
+                address.get_or_insert((host.address.clone(), first));
+            }
+            if let Some(own) = host.advertise_address
+                && let Some(first) = claim(&mut self.advertised, own, &places.advertise_address)
+            {
+                advertised.get_or_insert((own.to_string(), first));
             }
         }
-        let [name, address, advertised] = clashes;
         // Hosts without an address share it as they share the name; one message is enough.
         let address = if name.is_some() && places.address == places.name { None } else { address };
         for (what, span, clash) in [
@@ -226,32 +243,36 @@ impl Taken {
             if let Some((value, first)) = clash {
                 let title = format!("{what} {} is used twice", quoted(&value));
                 let problem = Fault::new(title, "used again here").at(span.clone());
-                let elsewhere = first != *span;
-                problems.push(if elsewhere {
-                    problem.also(first, "first used here")
-                } else {
+                problems.push(if first == span {
                     problem
+                } else {
+                    problem.also(first.clone(), "first used here")
                 });
             }
         }
     }
 }
 
-/// One spelling for each address.
-fn same_address(text: &str) -> String {
-    text.parse::<IpAddr>().map_or_else(|_| text.to_ascii_lowercase(), |address| address.to_string())
+/// Takes the key, or says where it was taken before.
+fn claim<'a, K: Hash + Eq>(
+    taken: &mut HashMap<K, &'a Span>,
+    key: K,
+    span: &'a Span,
+) -> Option<&'a Span> {
+    match taken.entry(key) {
+        Entry::Occupied(first) => Some(first.get()),
+        Entry::Vacant(free) => {
+            free.insert(span);
+            None
+        }
+    }
 }
 
-fn claim<K: std::hash::Hash + Eq>(
-    taken: &mut HashMap<K, Span>,
-    key: K,
-    span: &Span,
-    shown: &str,
-    clash: &mut Option<(String, Span)>,
-) {
-    if let Some(first) = taken.get(&key) {
-        clash.get_or_insert_with(|| (shown.to_owned(), first.clone()));
-    } else {
-        taken.insert(key, span.clone());
+/// One spelling for each address. IPv4 has one already.
+fn same_address(text: &str) -> Cow<'_, str> {
+    match text.parse() {
+        Ok(IpAddr::V6(address)) => address.to_string().into(),
+        Ok(IpAddr::V4(_)) => text.into(),
+        Err(_) => text.to_ascii_lowercase().into(),
     }
 }

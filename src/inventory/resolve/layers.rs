@@ -81,9 +81,10 @@ impl Layer {
     }
 
     fn add_rest(&mut self, upper: &Self) {
-        self.labels.extend(upper.labels.clone());
-        self.kubelet_extra_args.extend(upper.kubelet_extra_args.clone());
-        self.vars.extend(upper.vars.clone());
+        let copy = |(key, value): (&String, &String)| (key.clone(), value.clone());
+        self.labels.extend(upper.labels.iter().map(copy));
+        self.kubelet_extra_args.extend(upper.kubelet_extra_args.iter().map(copy));
+        self.vars.extend(upper.vars.iter().map(|(key, value)| (key.clone(), value.clone())));
         self.ssh.add(&upper.ssh);
     }
 }

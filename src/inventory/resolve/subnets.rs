@@ -213,7 +213,10 @@ pub(super) fn check_host(
         format!("host {} has address {address} inside the {word} subnet {net}", quoted(name)),
         "the host's address",
     )
-    .help("hosts, pods and services need networks of their own");
+    .help(match subnet.span {
+        Some(_) => "hosts, pods and services need networks of their own",
+        None => "this is the default; set `service_subnet` in `[cluster.networking]`",
+    });
     let problem = fault.at(span.clone());
     Some(match subnet.span {
         Some(_) => subnet.mention(problem, span),
