@@ -221,7 +221,8 @@ impl Checks<'_> {
             None => match self.facts.cri_sockets.as_slice() {
                 [] => Findings::error("no container runtime listens on any known socket"),
                 sockets => Findings::error(format!(
-                    "none of several container runtimes was chosen: {}; set cri_socket in the inventory",
+                    "none of several container runtimes was chosen: {}; set cri_socket in the \
+                     inventory",
                     sockets.join(", ")
                 )),
             },
@@ -233,9 +234,15 @@ impl Checks<'_> {
         let active =
             self.facts.init.services.get("firewalld").is_some_and(|s| s.exists && s.active);
         let port = self.target.bind_port;
-        self.push("Firewalld", warning_if(active, || {
-            format!("firewalld is active, please ensure ports [{port} {KUBELET_PORT}] are open or your cluster may not function correctly")
-        }));
+        self.push(
+            "Firewalld",
+            warning_if(active, || {
+                format!(
+                    "firewalld is active, please ensure ports [{port} {KUBELET_PORT}] are open or \
+             your cluster may not function correctly"
+                )
+            }),
+        );
     }
 
     fn kubelet_service(&mut self) {
@@ -275,10 +282,12 @@ impl Checks<'_> {
             ),
             None => Findings::error(format!("couldn't get kubelet version: `{version}` is none")),
             Some(minor) if minor < lowest => Findings::error(format!(
-                "kubelet {version} is older than 1.{lowest}, the oldest that works with Kubernetes {control_plane}; please upgrade it"
+                "kubelet {version} is older than 1.{lowest}, the oldest that works with \
+                 Kubernetes {control_plane}; please upgrade it"
             )),
             Some(minor) if minor > control_plane.minor => Findings::error(format!(
-                "kubelet {version} is newer than the control plane, {control_plane}; this is not a supported version skew"
+                "kubelet {version} is newer than the control plane, {control_plane}; this is not \
+                 a supported version skew"
             )),
             Some(_) => Findings::default(),
         };
@@ -290,7 +299,8 @@ impl Checks<'_> {
         let mut findings = Findings::default();
         if !is_qualified_name(name) {
             findings.warnings.push(format!(
-                "invalid node name format \"{name}\": at most 63 letters, digits, '-', '_' or '.', starting and ending with a letter or digit"
+                "invalid node name format \"{name}\": at most 63 letters, digits, '-', '_' or \
+                 '.', starting and ending with a letter or digit"
             ));
         }
         // Facts only tell how the host's own name resolves.

@@ -17,7 +17,8 @@ impl Checks<'_> {
     pub(super) fn http_proxy(&mut self, host: &str) {
         let findings = match proxy_for(&self.facts.proxy_environment, host, HTTPS_PORT) {
             Some(proxy) => Findings::warning(format!(
-                "connection to \"https://{host}\" uses proxy \"{proxy}\". If that is not intended, adjust your proxy settings"
+                "connection to \"https://{host}\" uses proxy \"{proxy}\". If that is not \
+                 intended, adjust your proxy settings"
             )),
             None => Findings::default(),
         };
@@ -28,7 +29,8 @@ impl Checks<'_> {
         let first = first_address(network).to_string();
         let findings = match proxy_for(&self.facts.proxy_environment, &first, CIDR_PORT) {
             Some(proxy) => Findings::warning(format!(
-                "connection to \"{network}\" uses proxy \"{proxy}\". Pod and service networks should be exceptions in the proxy configuration"
+                "connection to \"{network}\" uses proxy \"{proxy}\". Pod and service networks \
+                 should be exceptions in the proxy configuration"
             )),
             None => Findings::default(),
         };

@@ -19,7 +19,8 @@ pub fn remedy(name: &str) -> &'static str {
         ),
         (
             "FileContent--proc-sys-net-bridge-",
-            "load the module br_netfilter, set this sysctl to 1, and keep both in /etc/modules-load.d and /etc/sysctl.d",
+            "load the module br_netfilter, set this sysctl to 1, and keep both in \
+             /etc/modules-load.d and /etc/sysctl.d",
         ),
         ("FileContent-", "set this sysctl to 1 and keep it in /etc/sysctl.d"),
     ];

@@ -137,7 +137,8 @@ impl Checks<'_> {
         if kubelet >= CGROUP_V1_REFUSED {
             findings.add(
                 Severity::Error,
-                "cgroups v1 support is deprecated: a kubelet of 1.35 or later starts only with its option failCgroupV1 set to false; please migrate to cgroups v2",
+                "cgroups v1 support is deprecated: a kubelet of 1.35 or later starts only with \
+                 its option failCgroupV1 set to false; please migrate to cgroups v2",
             );
         } else if self.target.version.minor >= CGROUP_V1_DISCOURAGED {
             findings.add(
