@@ -207,7 +207,8 @@ pub struct Outcome {
 pub enum Error {
     /// The file is no kubeconfig.
     #[error(
-        "{file} cannot be used: {reason}; restore it from a backup, or remove it to have it made anew"
+        "{file} cannot be used: {reason}; restore it from a backup, or remove it to have it \
+         made anew"
     )]
     Unreadable {
         /// The file.
@@ -217,7 +218,8 @@ pub enum Error {
     },
     /// The file is for another cluster.
     #[error(
-        "{file} trusts another certificate authority than this cluster's ca.crt; remove it to have it made anew, or reset the host if it belongs to another cluster"
+        "{file} trusts another certificate authority than this cluster's ca.crt; remove it \
+         to have it made anew, or reset the host if it belongs to another cluster"
     )]
     OtherAuthority {
         /// The file.
@@ -225,7 +227,8 @@ pub enum Error {
     },
     /// Only the owner of an external authority can make the file.
     #[error(
-        "{file} is missing, and so is ca.key, which could sign its client certificate; put the file in place (external authority), or restore ca.key"
+        "{file} is missing, and so is ca.key, which could sign its client certificate; put \
+         the file in place (external authority), or restore ca.key"
     )]
     ExternalAuthority {
         /// The file.

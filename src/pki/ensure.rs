@@ -170,7 +170,8 @@ impl Run<'_> {
                 self.check_validity(&crt, &certificate);
                 if found.is_none() {
                     self.warnings.push(format!(
-                        "{key} is missing: {crt} is taken for an external certificate authority, and nothing is signed with it here"
+                        "{key} is missing: {crt} is taken for an external certificate authority, \
+                         and nothing is signed with it here"
                     ));
                 }
                 Authority { certificate, key: found }
@@ -291,7 +292,8 @@ impl Run<'_> {
                 // More public keys are legitimate: former keys whose tokens are still accepted.
                 if !blocks.iter().any(|block| *block.der == found.subject_public_key_info()) {
                     self.warnings.push(format!(
-                        "{public} does not hold the public key of {key}: service account tokens will not be accepted until it does"
+                        "{public} does not hold the public key of {key}: service account tokens \
+                         will not be accepted until it does"
                     ));
                 }
                 found

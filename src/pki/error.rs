@@ -6,7 +6,8 @@
 pub enum Error {
     /// A file is not what its name says.
     #[error(
-        "{file} cannot be read: {reason}; restore it from a backup, or remove it and its counterpart to have both made anew"
+        "{file} cannot be read: {reason}; restore it from a backup, or remove it and its \
+         counterpart to have both made anew"
     )]
     Unreadable {
         /// The file.
@@ -16,7 +17,8 @@ pub enum Error {
     },
     /// A certificate authority's certificate and key are not a pair.
     #[error(
-        "{certificate} does not belong to {key}; put the matching pair in place, or remove both if no cluster uses them yet"
+        "{certificate} does not belong to {key}; put the matching pair in place, or remove \
+         both if no cluster uses them yet"
     )]
     NotAPair {
         /// The certificate file.
@@ -26,7 +28,8 @@ pub enum Error {
     },
     /// A certificate was signed by someone else.
     #[error(
-        "{file} is not signed by {authority}; remove it and its key to have them made anew, or put back the authority that signed it"
+        "{file} is not signed by {authority}; remove it and its key to have them made anew, \
+         or put back the authority that signed it"
     )]
     WrongAuthority {
         /// The certificate file.
@@ -36,7 +39,8 @@ pub enum Error {
     },
     /// A certificate authority's file holds a certificate that may not sign.
     #[error(
-        "{file} is not a certificate authority: its basic constraints do not say so; put the authority's own certificate in place"
+        "{file} is not a certificate authority: its basic constraints do not say so; put \
+         the authority's own certificate in place"
     )]
     NotAnAuthority {
         /// The certificate file.
@@ -44,7 +48,8 @@ pub enum Error {
     },
     /// A kept certificate lacks names it must have.
     #[error(
-        "{file} is not valid for {missing}; remove it and its key to have them made anew with these names, or list no such name in the inventory"
+        "{file} is not valid for {missing}; remove it and its key to have them made anew \
+         with these names, or list no such name in the inventory"
     )]
     MissingNames {
         /// The certificate file.
@@ -54,7 +59,8 @@ pub enum Error {
     },
     /// The authority is external (no key here) and a file only it can make is missing.
     #[error(
-        "{file} is missing, and {authority}.key, which could sign it, is missing too; put the certificate and key in place (external authority), or restore {authority}.key"
+        "{file} is missing, and {authority}.key, which could sign it, is missing too; put \
+         the certificate and key in place (external authority), or restore {authority}.key"
     )]
     ExternalAuthority {
         /// The missing file.
@@ -64,12 +70,14 @@ pub enum Error {
     },
     /// A public service account key without its private key.
     #[error(
-        "sa.pub is there but sa.key is not; restore sa.key, or remove sa.pub to have both made anew (which ends every service account token)"
+        "sa.pub is there but sa.key is not; restore sa.key, or remove sa.pub to have both \
+         made anew (which ends every service account token)"
     )]
     LonelyPublicKey,
     /// A joining control plane already holds another cluster's file.
     #[error(
-        "{file} differs from the cluster's; this host seems to belong to another cluster: reset it first"
+        "{file} differs from the cluster's; this host seems to belong to another cluster: \
+         reset it first"
     )]
     OtherCluster {
         /// The file.
