@@ -244,8 +244,59 @@ mod tests {
             section.api_server.cert_sans = vec!["k8s.example.com".to_owned()];
             cluster_configuration_yaml(&Cluster::resolve(&section).unwrap()).unwrap()
         };
-        insta::assert_snapshot!(render(24), @"");
-        insta::assert_snapshot!(render(31), @"");
+        insta::assert_snapshot!(render(24), @r#"
+        apiServer:
+          certSANs:
+          - k8s.example.com
+          extraArgs:
+            authorization-mode: Node,RBAC
+          timeoutForControlPlane: 4m0s
+        apiVersion: kubeadm.k8s.io/v1beta3
+        certificatesDir: /etc/kubernetes/pki
+        clusterName: kubernetes
+        controllerManager: {}
+        dns: {}
+        etcd:
+          local:
+            dataDir: /var/lib/etcd
+        imageRepository: k8s.gcr.io
+        kind: ClusterConfiguration
+        kubernetesVersion: v1.24.0
+        networking:
+          dnsDomain: cluster.local
+          serviceSubnet: 10.96.0.0/12
+        scheduler:
+          extraArgs:
+            v: "4"
+        "#);
+        insta::assert_snapshot!(render(31), @r#"
+        apiServer:
+          certSANs:
+          - k8s.example.com
+        apiVersion: kubeadm.k8s.io/v1beta4
+        caCertificateValidityPeriod: 87600h0m0s
+        certificateValidityPeriod: 8760h0m0s
+        certificatesDir: /etc/kubernetes/pki
+        clusterName: kubernetes
+        controllerManager: {}
+        dns:
+          disabled: true
+        encryptionAlgorithm: RSA-2048
+        etcd:
+          local:
+            dataDir: /var/lib/etcd
+        imageRepository: registry.k8s.io
+        kind: ClusterConfiguration
+        kubernetesVersion: v1.31.0
+        networking:
+          dnsDomain: cluster.local
+          serviceSubnet: 10.96.0.0/12
+        proxy: {}
+        scheduler:
+          extraArgs:
+          - name: v
+            value: "4"
+        "#);
     }
 
     #[test]
@@ -270,6 +321,16 @@ mod tests {
         status.api_endpoints.insert("cp-1".to_owned(), endpoint("10.0.0.11"));
         let mut status = ClusterStatus::from_yaml(&status.to_yaml().unwrap()).unwrap();
         status.api_endpoints.insert("cp-2".to_owned(), endpoint("10.0.0.12"));
-        insta::assert_snapshot!(status.to_yaml().unwrap(), @"");
+        insta::assert_snapshot!(status.to_yaml().unwrap(), @r#"
+        apiEndpoints:
+          cp-1:
+            advertiseAddress: "10.0.0.11"
+            bindPort: 6443
+          cp-2:
+            advertiseAddress: "10.0.0.12"
+            bindPort: 6443
+        apiVersion: kubeadm.k8s.io/v1beta2
+        kind: ClusterStatus
+        "#);
     }
 }

@@ -78,7 +78,8 @@ pub fn instance_config_yaml(cluster: &Cluster, node: &KubeletNode<'_>) -> Option
 pub fn flags_env(cluster: &Cluster, node: &KubeletNode<'_>) -> String {
     let flags = flags(cluster, node);
     let flags: Vec<_> = flags.iter().map(|(name, value)| format!("--{name}={value}")).collect();
-    format!("KUBELET_KUBEADM_ARGS=\"{}\"\n", flags.join(" "))
+    // Quotes and backslashes in values are escaped, as systemd reads them.
+    format!("KUBELET_KUBEADM_ARGS={:?}\n", flags.join(" "))
 }
 
 fn flags(cluster: &Cluster, node: &KubeletNode<'_>) -> Vec<(String, String)> {
@@ -106,7 +107,8 @@ fn flags(cluster: &Cluster, node: &KubeletNode<'_>) -> Vec<(String, String)> {
     if !node.register_with_taints.is_empty() {
         set("register-with-taints", taints_flag(node.register_with_taints));
     }
-    if node.name != node.hostname {
+    // Left alone, the kubelet registers under the host's name in lower case.
+    if node.name != node.hostname.trim().to_lowercase() {
         set("hostname-override", node.name.to_owned());
     }
     let extra = node.extra_args.iter().map(|(name, value)| (name.clone(), value.clone()));
@@ -235,10 +237,10 @@ mod tests {
     fn flags_follow_the_release() {
         let none = BTreeMap::new();
         let env = |minor| flags_env(&cluster(minor, 0), &node(&none));
-        insta::assert_snapshot!(env(24), @"");
-        insta::assert_snapshot!(env(30), @"");
-        insta::assert_snapshot!(env(34), @"");
-        insta::assert_snapshot!(env(35), @"");
+        insta::assert_snapshot!(env(24), @r#"KUBELET_KUBEADM_ARGS="--container-runtime=remote --container-runtime-endpoint=unix:///run/containerd/containerd.sock --pod-infra-container-image=k8s.gcr.io/pause:3.7""#);
+        insta::assert_snapshot!(env(30), @r#"KUBELET_KUBEADM_ARGS="--container-runtime-endpoint=unix:///run/containerd/containerd.sock --pod-infra-container-image=registry.k8s.io/pause:3.9""#);
+        insta::assert_snapshot!(env(34), @r#"KUBELET_KUBEADM_ARGS="--pod-infra-container-image=registry.k8s.io/pause:3.10.1""#);
+        insta::assert_snapshot!(env(35), @r#"KUBELET_KUBEADM_ARGS="""#);
     }
 
     #[test]
@@ -253,15 +255,15 @@ mod tests {
             effect: "NoExecute".to_owned(),
         }];
         let node = KubeletNode { hostname: "box", register_with_taints: &taints, ..node(&extra) };
-        insta::assert_snapshot!(flags_env(&cluster(30, 0), &node), @"");
-        insta::assert_snapshot!(flags_env(&cluster(33, 0), &node), @"");
+        insta::assert_snapshot!(flags_env(&cluster(30, 0), &node), @r#"KUBELET_KUBEADM_ARGS="--container-runtime-endpoint=unix:///mine.sock --hostname-override=node-1 --node-ip=10.0.0.1 --pod-infra-container-image=registry.k8s.io/pause:3.9 --register-with-taints=gpu=yes:NoExecute""#);
+        insta::assert_snapshot!(flags_env(&cluster(33, 0), &node), @r#"KUBELET_KUBEADM_ARGS="--hostname-override=node-1 --pod-infra-container-image=registry.k8s.io/pause:3.10 --register-with-taints=gpu=yes:NoExecute --container-runtime-endpoint=unix:///mine.sock --node-ip=10.0.0.1""#);
     }
 
     #[test]
     fn dockershim_is_told_about_networks() {
         let none = BTreeMap::new();
         let node = KubeletNode { runtime_endpoint: "/var/run/dockershim.sock", ..node(&none) };
-        insta::assert_snapshot!(flags_env(&cluster(20, 2), &node), @"");
+        insta::assert_snapshot!(flags_env(&cluster(20, 2), &node), @r#"KUBELET_KUBEADM_ARGS="--network-plugin=cni --pod-infra-container-image=k8s.gcr.io/pause:3.2""#);
     }
 
     #[test]

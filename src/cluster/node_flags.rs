@@ -46,7 +46,10 @@ pub fn annotations(release: &Release, endpoint: &str) -> BTreeMap<String, String
 
 /// Taints as the kubelet's `register-with-taints` flag spells them.
 pub(super) fn taints_flag(taints: &[Taint]) -> String {
-    let spell = |taint: &Taint| format!("{}={}:{}", taint.key, taint.value, taint.effect);
+    let spell = |Taint { key, value, effect }: &Taint| match value.as_str() {
+        "" => format!("{key}:{effect}"),
+        _ => format!("{key}={value}:{effect}"),
+    };
     taints.iter().map(spell).collect::<Vec<_>>().join(",")
 }
 
@@ -74,12 +77,12 @@ mod tests {
             ]
         );
         let taints = |minor| taints_flag(&control_plane_taints(&cluster(minor, 0).release, None));
-        assert_eq!(taints(23), "node-role.kubernetes.io/master=:NoSchedule");
+        assert_eq!(taints(23), "node-role.kubernetes.io/master:NoSchedule");
         assert_eq!(
             taints(24),
-            "node-role.kubernetes.io/master=:NoSchedule,node-role.kubernetes.io/control-plane=:NoSchedule"
+            "node-role.kubernetes.io/master:NoSchedule,node-role.kubernetes.io/control-plane:NoSchedule"
         );
-        assert_eq!(taints(25), "node-role.kubernetes.io/control-plane=:NoSchedule");
+        assert_eq!(taints(25), "node-role.kubernetes.io/control-plane:NoSchedule");
     }
 
     #[test]

@@ -66,7 +66,21 @@ mod tests {
                     "e": "0s", "f": "v1.20.2", "g": "0", "h": "*,x"}),
         )
         .unwrap();
-        insta::assert_snapshot!(text, @"");
+        insta::assert_snapshot!(text, @r#"
+        a: {}
+        b:
+        - x
+        - "12:30"
+        - ""
+        c:
+        - "y": "on"
+          z: 1
+        d: null
+        e: 0s
+        f: v1.20.2
+        g: "0"
+        h: "*,x"
+        "#);
         let back: Value = read("test", &text).unwrap();
         assert_eq!(back["c"][0]["y"], "on");
     }

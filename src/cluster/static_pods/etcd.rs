@@ -186,7 +186,28 @@ mod tests {
 
     #[test]
     fn flags_of_a_release_in_between() {
-        insta::assert_snapshot!(command_line(&cluster(30, 0), &node()).join("\n"), @"");
+        insta::assert_snapshot!(command_line(&cluster(30, 0), &node()).join("\n"), @r"
+        etcd
+        --advertise-client-urls=https://10.0.0.11:2379
+        --cert-file=/etc/kubernetes/pki/etcd/server.crt
+        --client-cert-auth=true
+        --data-dir=/var/lib/etcd
+        --experimental-initial-corrupt-check=true
+        --experimental-watch-progress-notify-interval=5s
+        --initial-advertise-peer-urls=https://10.0.0.11:2380
+        --initial-cluster=cp-1=https://10.0.0.11:2380
+        --key-file=/etc/kubernetes/pki/etcd/server.key
+        --listen-client-urls=https://127.0.0.1:2379,https://10.0.0.11:2379
+        --listen-metrics-urls=http://127.0.0.1:2381
+        --listen-peer-urls=https://10.0.0.11:2380
+        --name=cp-1
+        --peer-cert-file=/etc/kubernetes/pki/etcd/peer.crt
+        --peer-client-cert-auth=true
+        --peer-key-file=/etc/kubernetes/pki/etcd/peer.key
+        --peer-trusted-ca-file=/etc/kubernetes/pki/etcd/ca.crt
+        --snapshot-count=10000
+        --trusted-ca-file=/etc/kubernetes/pki/etcd/ca.crt
+        ");
     }
 
     #[test]

@@ -77,8 +77,8 @@ struct Blueprint {
     annotations: BTreeMap<String, String>,
     command: Vec<String>,
     environment: Vec<EnvVar>,
+    /// In the order of the container's mounts; volumes are sorted.
     mounts: Vec<Mount>,
-    /// In the order of mounts on the container.
     address: Address,
     paths: Paths,
     requests: &'static [(&'static str, &'static str)],
