@@ -12,16 +12,18 @@ use russh::keys::PublicKeyOrCertificate;
 use russh::{Channel, ChannelOpenFailure, ChannelStream, Disconnect};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::error::{HostKeyError, SshError, TunnelError};
 use super::known_hosts::{HostKeys, endpoint};
 use super::sanitize::printable;
 use crate::inventory::{Become, SshSettings};
 
-/// Commands at once on one connection. sshd's MaxSessions is 10 by default, and it frees a slot a
-/// little after the client sees a command end.
+/// Commands at once on one connection: fewer than sshd's MaxSessions, which is 10 by default.
 const MAX_SESSIONS: usize = 8;
+
+/// Pauses in milliseconds before asking again for a session that was refused.
+const OPEN_RETRIES: [u64; 8] = [10, 20, 50, 100, 200, 500, 1000, 2000];
 
 /// How long a host may take to read the goodbye.
 const GOODBYE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -133,16 +135,32 @@ impl Connection {
     }
 
     /// Open a session channel.
+    ///
+    /// sshd counts a session until it has cleaned up after it, some time after the client saw it end;
+    /// a refusal may be gone a moment later.
     pub(super) async fn open_session(&self) -> Result<Channel<Msg>, SshError> {
-        self.0.handle.channel_open_session().await.map_err(|error| match error {
-            russh::Error::ChannelOpenFailure(reason) => SshError::Channel {
-                reason: format!(
-                    "no session channel ({}); is MaxSessions in its sshd_config below 10?",
-                    printable(reason.description())
-                ),
-            },
-            error => self.lost(&error),
-        })
+        let mut delays = OPEN_RETRIES.map(Duration::from_millis).into_iter();
+        loop {
+            let reason = match self.0.handle.channel_open_session().await {
+                Ok(channel) => return Ok(channel),
+                Err(russh::Error::ChannelOpenFailure(reason)) => reason,
+                Err(error) => return Err(self.lost(&error)),
+            };
+            match (&reason, delays.next()) {
+                (
+                    ChannelOpenFailure::ConnectFailed | ChannelOpenFailure::ResourceShortage,
+                    Some(delay),
+                ) => sleep(delay).await,
+                _ => {
+                    return Err(SshError::Channel {
+                        reason: format!(
+                            "no session channel ({}); is MaxSessions in its sshd_config below 10?",
+                            printable(reason.description())
+                        ),
+                    });
+                }
+            }
+        }
     }
 
     /// The connection is gone.

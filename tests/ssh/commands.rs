@@ -96,19 +96,23 @@ async fn a_command_that_takes_too_long_is_terminated() {
 
 #[tokio::test]
 async fn sixty_commands_at_once() {
-    let server = server!();
-    let connection = connect(&server).await;
-    let tasks: Vec<_> = (0..60)
-        .map(|index| {
-            let connection = connection.clone();
-            tokio::spawn(async move {
-                connection.run(&format!("echo {index}; cat"), format!("in {index}").into()).await
+    // The second server has room for fewer sessions than are opened by default.
+    for config in ["", "MaxSessions 4"] {
+        let server = server!("ed25519", config);
+        let connection = connect(&server).await;
+        let tasks: Vec<_> = (0..60)
+            .map(|index| {
+                let connection = connection.clone();
+                let command = format!("echo {index}; cat");
+                tokio::spawn(
+                    async move { connection.run(&command, format!("in {index}").into()).await },
+                )
             })
-        })
-        .collect();
-    for (index, task) in tasks.into_iter().enumerate() {
-        let output = task.await.unwrap().unwrap();
-        assert_eq!(output.stdout_text(), format!("{index}\nin {index}"));
+            .collect();
+        for (index, task) in tasks.into_iter().enumerate() {
+            let output = task.await.unwrap().unwrap();
+            assert_eq!(output.stdout_text(), format!("{index}\nin {index}"));
+        }
     }
 }
 

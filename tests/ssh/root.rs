@@ -1,47 +1,48 @@
 //! Becoming root.
 
 use std::fs;
-use std::path::PathBuf;
+use std::os::unix::fs::PermissionsExt;
 
 use fleetadm::inventory::Become;
-use fleetadm::ssh::{Exit, Input, PrivilegeError, SshError};
+use fleetadm::ssh::{Connection, Exit, Input, PrivilegeError, SshError};
 
 use crate::sshd::{Sshd, connector};
 
-/// Put a script called `sudo` first in the server's PATH.
-fn fake_sudo(script: &str) -> Option<(Sshd, PathBuf)> {
-    let bin = tempfile::TempDir::new().unwrap().keep();
-    let sudo = bin.join("sudo");
+/// Connect to a server with `script` in the place of sudo.
+async fn connect_with_sudo(script: &str) -> Option<(Sshd, Connection)> {
+    let server = Sshd::start()?;
+    fs::create_dir(server.path("bin")).unwrap();
+    let sudo = server.path("bin/sudo");
     fs::write(&sudo, format!("#!/bin/sh\n{script}\n")).unwrap();
-    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    fs::set_permissions(&sudo, mode).unwrap();
-    let config = format!("SetEnv PATH={}:/usr/bin:/bin", bin.display());
-    Some((Sshd::start_with("ed25519", &config)?, bin))
-}
-
-#[tokio::test]
-async fn becoming_root() {
-    // Stands for a sudo that lets the user in: drops its own options and runs the rest.
-    let Some((server, bin)) = fake_sudo("shift 2; BECAME=root exec \"$@\"") else { return };
+    fs::set_permissions(&sudo, PermissionsExt::from_mode(0o755)).unwrap();
     let mut host = server.host();
     host.ssh.become_root = Become::Sudo;
     let connection = connector().connect(&host).await.unwrap();
+    Some((server, connection))
+}
+
+#[tokio::test]
+async fn sudo_lets_the_user_in() {
+    // Drops sudo's own options and runs the rest.
+    let script = "shift 2; BECAME=root exec \"$@\"";
+    let Some((_server, connection)) = connect_with_sudo(script).await else { return };
     let command = "echo \"$BECAME 'quoted' $0\"; cat; exit 3";
     let output = connection.run_as_root(command, "input".into()).await.unwrap();
     assert_eq!(output.stdout_text(), "root 'quoted' sh\ninput");
     assert_eq!(output.exit, Exit::Code(3));
-    fs::remove_dir_all(bin).unwrap();
+    // The login user's own commands do not go through it.
+    let output = connection.run("echo \"$BECAME\"", Input::None).await.unwrap();
+    assert_eq!(output.stdout_text(), "\n");
+}
 
-    let Some((server, bin)) = fake_sudo("echo 'sudo: a password is required' >&2; exit 1") else {
-        return;
-    };
-    let mut host = server.host();
-    host.ssh.become_root = Become::Sudo;
-    let connection = connector().connect(&host).await.unwrap();
+#[tokio::test]
+async fn sudo_asks_for_a_password() {
+    let script = "echo 'sudo: a password is required' >&2; exit 1";
+    let Some((_server, connection)) = connect_with_sudo(script).await else { return };
     let error = connection.run_as_root("true", Input::None).await.unwrap_err();
     assert!(
         matches!(error, SshError::Privilege(PrivilegeError::PasswordRequired { .. })),
         "{error:?}"
     );
-    fs::remove_dir_all(bin).unwrap();
+    assert!(!error.could_not_reach());
 }

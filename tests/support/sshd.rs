@@ -43,6 +43,8 @@ impl Sshd {
             "UsePAM no".to_owned(),
             "PasswordAuthentication no".to_owned(),
             "PermitRootLogin yes".to_owned(),
+            // Away from the real home: a .bashrc runs before every command. `bin` is for the test.
+            format!("SetEnv HOME={0} PATH={0}/bin:/usr/bin:/bin", directory.path().display()),
             config.to_owned(),
         ];
         for kind in host_key_types.split_whitespace() {
