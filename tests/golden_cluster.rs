@@ -134,6 +134,7 @@ fn section(minor: u16, endpoint: &str, kubelet: &Value) -> ClusterSection {
         },
         dns: Addon::default(),
         proxy: Addon::default(),
+        timeouts: Timeouts::default(),
         kubelet_configuration: kubelet.as_object().unwrap().clone(),
         kube_proxy_configuration: Map::new(),
     }

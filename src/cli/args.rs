@@ -9,9 +9,11 @@ use crate::workflow::Choice;
 /// kubeadm for a whole inventory: preflight, init, join and reset over SSH, from one workstation.
 #[derive(Debug, Parser)]
 #[command(name = "fleetadm", version, max_term_width = 100, propagate_version = true)]
-#[command(after_help = "Exit status: 0 done; 1 fleetadm itself failed; 2 usage or inventory error, \
+#[command(
+    after_help = "Exit status: 0 done; 1 fleetadm itself failed; 2 usage or inventory error, \
     nothing was touched; 3 a check or phase failed on at least one host; 4 at least one host could not \
-    be reached; 130 interrupted.")]
+    be reached; 130 interrupted."
+)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -199,6 +201,9 @@ pub enum InventoryCommand {
 impl RunArgs {
     /// The phases wanted, `only` given by the `phase` subcommand.
     pub fn choice(&self, only: Option<&str>) -> Choice {
-        Choice { only: only.map(str::to_owned).into_iter().collect(), skip: self.skip_phases.clone() }
+        Choice {
+            only: only.map(str::to_owned).into_iter().collect(),
+            skip: self.skip_phases.clone(),
+        }
     }
 }

@@ -65,7 +65,12 @@ async fn on_every_host(
     .await;
     for (host, outcome) in outcomes {
         if let fleet::Outcome::Cancelled = outcome {
-            finished(reporter, host, Outcome::Skipped { reason: "interrupted".to_owned() }, Instant::now());
+            finished(
+                reporter,
+                host,
+                Outcome::Skipped { reason: "interrupted".to_owned() },
+                Instant::now(),
+            );
         }
     }
     fleet.close().await;

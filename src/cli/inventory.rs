@@ -14,16 +14,23 @@ pub fn run(global: &Global, command: InventoryCommand) -> Result<u8, Failure> {
     let selected = session::select(global)?;
     match command {
         InventoryCommand::Check => print(&checked(&selected.inventory)),
-        InventoryCommand::Show { host: None } if global.output == OutputFormat::Json => {
-            print(&selected.hosts.iter().map(|host| format!("{}\n", object(host))).collect::<String>())
-        }
+        InventoryCommand::Show { host: None } if global.output == OutputFormat::Json => print(
+            &selected.hosts.iter().map(|host| format!("{}\n", object(host))).collect::<String>(),
+        ),
         InventoryCommand::Show { host: None } => print(&table(&selected.hosts)),
         InventoryCommand::Show { host: Some(name) } => {
             let host = selected.hosts.iter().find(|host| host.name == name).ok_or_else(|| {
-                Failure::usage(format!("there is no host {name:?} in {}", global.inventory.display()))
+                Failure::usage(format!(
+                    "there is no host {name:?} in {}",
+                    global.inventory.display()
+                ))
             })?;
             let value = object(host);
-            print(&if global.output == OutputFormat::Json { format!("{value}\n") } else { settings(&value) })
+            print(&if global.output == OutputFormat::Json {
+                format!("{value}\n")
+            } else {
+                settings(&value)
+            })
         }
     }
 }
@@ -32,7 +39,8 @@ fn checked(inventory: &Inventory) -> String {
     let mut out = String::new();
     if let Some(cluster) = &inventory.cluster {
         // Writing to a String cannot fail.
-        let _ = writeln!(out, "cluster {}: Kubernetes {}", cluster.name, cluster.kubernetes_version);
+        let _ =
+            writeln!(out, "cluster {}: Kubernetes {}", cluster.name, cluster.kubernetes_version);
     }
     for role in [Role::ControlPlane, Role::Worker, Role::Etcd] {
         let names: Vec<&str> = inventory

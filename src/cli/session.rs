@@ -37,7 +37,13 @@ pub fn select(global: &Global) -> Result<Selected, Failure> {
 
 /// Do `work` on a runtime, with a renderer for what it reports and a token that the first Ctrl-C, SIGTERM or
 /// lost terminal fires; the second aborts at once. Gives the exit status.
-pub fn contact<F, Fut>(global: &Global, command: &str, hosts: &[Host], summary: bool, work: F) -> Result<u8, Failure>
+pub fn contact<F, Fut>(
+    global: &Global,
+    command: &str,
+    hosts: &[Host],
+    summary: bool,
+    work: F,
+) -> Result<u8, Failure>
 where
     F: FnOnce(Reporter, CancellationToken) -> Fut,
     Fut: Future<Output = Result<(), Failure>>,
@@ -80,7 +86,8 @@ where
 }
 
 async fn watch_signals(cancel: CancellationToken, abort: CancellationToken, reporter: Reporter) {
-    let signals = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()].map(signal);
+    let signals =
+        [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()].map(signal);
     let [Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)] = signals else { return };
     loop {
         tokio::select! {

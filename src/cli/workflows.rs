@@ -119,4 +119,3 @@ fn confirm_reset(hosts: &[Host]) -> Result<bool, Failure> {
         .map_err(|error| Failure::internal(format!("cannot read the answer: {error}")))?;
     Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
 }
-

@@ -159,7 +159,9 @@ fn nth_address(network: IpNet, number: u32) -> Option<IpAddr> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::inventory::{Addon, ApiServer, Endpoint, Etcd, KubernetesVersion, Networking};
+    use crate::inventory::{
+        Addon, ApiServer, Endpoint, Etcd, KubernetesVersion, Networking, Timeouts,
+    };
 
     /// A section with nothing but defaults.
     pub(crate) fn section(minor: u16, patch: u16) -> ClusterSection {

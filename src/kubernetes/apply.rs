@@ -80,14 +80,13 @@ pub async fn apply(client: &ApiClient, object: &Object) -> Result<Applied, ApiEr
 
 /// Make all objects exist as wanted, several at once. Results are in the order of `objects`.
 pub async fn apply_all(client: &ApiClient, objects: &[Object]) -> Result<Vec<Change>, ApiError> {
-    stream::iter(objects)
-        .map(|object| async move {
-            let applied = apply(client, object).await?;
-            Ok(Change { what: object.key().to_string(), applied, detail: None })
-        })
-        .buffered(CONCURRENCY)
-        .try_collect()
-        .await
+    let one = async |object: &Object| {
+        let applied = apply(client, object).await?;
+        Ok(Change { what: object.key().to_string(), applied, detail: None })
+    };
+    // Collected first: a closure inside the stream would tie the future to one lifetime, and not be Send.
+    let futures: Vec<_> = objects.iter().map(one).collect();
+    stream::iter(futures).buffered(CONCURRENCY).try_collect().await
 }
 
 /// What [`apply_all`] would do. Writes nothing.
@@ -98,20 +97,18 @@ pub async fn preview_all(
     client: Option<&ApiClient>,
     objects: &[Object],
 ) -> Result<Vec<Change>, ApiError> {
-    stream::iter(objects)
-        .map(|object| async move {
-            let live = match client {
-                None => None,
-                Some(client) => match client.get(object.key()).await {
-                    Err(error) if error.is_unreachable() => None,
-                    answer => answer?,
-                },
-            };
-            Ok(preview(object, live.as_ref()))
-        })
-        .buffered(CONCURRENCY)
-        .try_collect()
-        .await
+    let one = async |object: &Object| {
+        let live = match client {
+            None => None,
+            Some(client) => match client.get(object.key()).await {
+                Err(error) if error.is_unreachable() => None,
+                answer => answer?,
+            },
+        };
+        Ok(preview(object, live.as_ref()))
+    };
+    let futures: Vec<_> = objects.iter().map(one).collect();
+    stream::iter(futures).buffered(CONCURRENCY).try_collect().await
 }
 
 /// What applying would do to this live object.

@@ -25,12 +25,14 @@ impl Transport for SshTransport {
             Input::Bytes(bytes) => ssh::Input::Bytes(bytes),
             Input::Reader(reader) => ssh::Input::Reader(reader),
         };
-        let options = RunOptions { as_root: true, stdout_limit: MAX_OUTPUT, ..RunOptions::default() };
-        let output = self.0.run_with(command, input, &options).await.map_err(|error| match error {
-            SshError::Timeout { limit } => TransportError::TimedOut(limit),
-            SshError::OutputTooLong { limit, .. } => TransportError::TooMuchOutput(limit),
-            error => TransportError::Lost(Box::new(error)),
-        })?;
+        let options =
+            RunOptions { as_root: true, stdout_limit: MAX_OUTPUT, ..RunOptions::default() };
+        let output =
+            self.0.run_with(command, input, &options).await.map_err(|error| match error {
+                SshError::Timeout { limit } => TransportError::TimedOut(limit),
+                SshError::OutputTooLong { limit, .. } => TransportError::TooMuchOutput(limit),
+                error => TransportError::Lost(Box::new(error)),
+            })?;
         Ok(Output {
             exit: match output.exit {
                 ssh::Exit::Code(code) => Exit::Status(code.cast_unsigned()),

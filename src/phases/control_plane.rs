@@ -68,7 +68,8 @@ impl ControlPlane {
         }
         run.facts(state).await?.default_addresses.first().copied().ok_or_else(|| {
             PhaseError::State(
-                "the host has no default route to take its address from; set advertise_address".to_owned(),
+                "the host has no default route to take its address from; set advertise_address"
+                    .to_owned(),
             )
         })
     }
@@ -137,7 +138,8 @@ impl ControlPlane {
 
     async fn open_api(&self, run: &Arc<Run>) -> Result<Option<ApiClient>, PhaseError> {
         // The super-admin first: the administrator's group means nothing before its binding exists.
-        let paths = ["super-admin.conf", "admin.conf"].map(|name| format!("{KUBERNETES_DIRECTORY}/{name}"));
+        let paths =
+            ["super-admin.conf", "admin.conf"].map(|name| format!("{KUBERNETES_DIRECTORY}/{name}"));
         let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
         let mut files = run.node(self.state()?).await?.read(&paths).await?;
         let Some((path, file)) = paths.iter().find_map(|path| files.remove_entry(*path)) else {
@@ -204,14 +206,18 @@ fn credentials(path: &str, content: &Zeroizing<Vec<u8>>) -> Result<Credentials, 
         PhaseError::Kubeconfig(kubeconfig::Error::Unreadable { file: path.to_owned(), reason })
     };
     let config = Kubeconfig::parse(content).map_err(unusable)?;
-    let user = config.current_user().ok_or_else(|| unusable("its current context names no user in it"))?;
+    let user =
+        config.current_user().ok_or_else(|| unusable("its current context names no user in it"))?;
     Ok(Credentials {
         ca: config
             .current_cluster()
             .and_then(|cluster| cluster.ca_pem())
             .ok_or_else(|| unusable("it embeds no certificate authority"))?
             .to_vec(),
-        certificate: user.certificate_pem().ok_or_else(|| unusable("it embeds no client certificate"))?.to_vec(),
+        certificate: user
+            .certificate_pem()
+            .ok_or_else(|| unusable("it embeds no client certificate"))?
+            .to_vec(),
         key: user.key_pem().ok_or_else(|| unusable("it embeds no client key"))?,
     })
 }

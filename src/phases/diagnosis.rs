@@ -27,15 +27,20 @@ pub async fn kubelet(context: &Context, error: ApiError) -> PhaseError {
 /// The last line that tells of an error: klog marks them with E or F, systemd with "Failed".
 fn complaint(log: &str) -> Option<String> {
     let is_klog = |line: &str, levels: &[char]| {
-        let word = line.split_whitespace().find(|word| word.len() == 5 && word[1..].parse::<u16>().is_ok());
+        let word = line
+            .split_whitespace()
+            .find(|word| word.len() == 5 && word[1..].parse::<u16>().is_ok());
         word.is_some_and(|word| word.starts_with(levels))
     };
     let last = |test: &dyn Fn(&str) -> bool| log.lines().rev().find(|line| test(line));
     let line = last(&|line| is_klog(line, &['F']))
-        .or_else(|| last(&|line| line.contains("failed to run Kubelet") || line.contains("Failed to")))
+        .or_else(|| {
+            last(&|line| line.contains("failed to run Kubelet") || line.contains("Failed to"))
+        })
         .or_else(|| last(&|line| is_klog(line, &['E'])))?;
     // The message behind klog's own header, or behind journald's.
-    let message = line.split_once("] ").or_else(|| line.split_once("]: ")).map_or(line, |(_, rest)| rest);
+    let message =
+        line.split_once("] ").or_else(|| line.split_once("]: ")).map_or(line, |(_, rest)| rest);
     Some(crate::report::printable(message.trim(), 300))
 }
 

@@ -1,7 +1,7 @@
 //! Why a phase failed, in one line that says what to try.
 
-use crate::cluster::kubeconfig;
 use crate::cluster::YamlError;
+use crate::cluster::kubeconfig;
 use crate::kubernetes::ApiError;
 use crate::kubernetes::objects::TemplateError;
 use crate::node::{NodeError, TransportError};

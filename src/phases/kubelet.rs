@@ -31,7 +31,11 @@ pub async fn files(context: &Context) -> Result<FileBatch, PhaseError> {
         name: &host.name,
         hostname: &facts.hostname,
         runtime_endpoint: &socket,
-        systemd_resolved: facts.init.services.get("systemd-resolved").is_some_and(|service| service.active),
+        systemd_resolved: facts
+            .init
+            .services
+            .get("systemd-resolved")
+            .is_some_and(|service| service.active),
         register_with_taints: taints,
         extra_args: &host.kubelet_extra_args,
     };
@@ -106,7 +110,8 @@ pub async fn wait_healthy(context: &Context) -> Result<(), PhaseError> {
         Some(address) => address,
     };
     let timeouts = &context.run.cluster().section.timeouts;
-    let poll = Poll { timeout: timeouts.kubelet_health_check, interval: Duration::from_millis(250) };
+    let poll =
+        Poll { timeout: timeouts.kubelet_health_check, interval: Duration::from_millis(250) };
     let dial = context.dial().await?;
     let cancel = &context.run.options().cancel;
     let waited = HealthEndpoint::kubelet(address, port).wait(dial, poll, cancel).await;

@@ -40,6 +40,9 @@ pub async fn mark(context: &Context, marks: &NodeMarks) -> Result<(), PhaseError
 fn words(marks: &NodeMarks) -> String {
     let labels = marks.labels.iter().map(|(key, value)| format!("label {key}={value}"));
     let annotations = marks.annotations.keys().map(|key| format!("annotation {key}"));
-    let taints = marks.taints.iter().map(|taint| format!("taint {}={}:{}", taint.key, taint.value, taint.effect));
+    let taints = marks
+        .taints
+        .iter()
+        .map(|taint| format!("taint {}={}:{}", taint.key, taint.value, taint.effect));
     labels.chain(annotations).chain(taints).collect::<Vec<_>>().join(", ")
 }

@@ -55,7 +55,10 @@ async fn target(context: &Context, facts: &Facts) -> Result<Target, PhaseError> 
         node_name: host.name.clone(),
         bind_port: section.api_server.bind_port,
         advertise: host.advertise_address,
-        endpoint_host: section.control_plane_endpoint.as_ref().map(|endpoint| endpoint.host.clone()),
+        endpoint_host: section
+            .control_plane_endpoint
+            .as_ref()
+            .map(|endpoint| endpoint.host.clone()),
         service_subnets: section.networking.service_subnet.clone(),
         pod_subnets: section.networking.pod_subnet.clone(),
         etcd_data_dir: Some(section.etcd.data_dir.clone()),
@@ -88,7 +91,8 @@ mod tests {
 
     #[test]
     fn a_host_is_a_member_by_its_certificates() {
-        let control_plane = with(&["/etc/kubernetes/pki/ca.crt", "/etc/kubernetes/pki/apiserver.crt"]);
+        let control_plane =
+            with(&["/etc/kubernetes/pki/ca.crt", "/etc/kubernetes/pki/apiserver.crt"]);
         let worker = with(&["/etc/kubernetes/pki/ca.crt"]);
         assert_eq!(membership(Role::ControlPlane, &control_plane), Membership::ControlPlane);
         assert_eq!(membership(Role::ControlPlane, &worker), Membership::None);

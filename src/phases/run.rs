@@ -167,7 +167,8 @@ impl Run {
             let started = Instant::now();
             let connection = self.connection(&state.host).await?;
             let host = state.host.name.clone();
-            self.reporter().emit(Event::Connected { host: host.clone(), elapsed: started.elapsed() });
+            self.reporter()
+                .emit(Event::Connected { host: host.clone(), elapsed: started.elapsed() });
             let mode = match self.options.mode {
                 Mode::Apply => node::Mode::Apply,
                 Mode::DryRun => node::Mode::DryRun,
@@ -193,7 +194,9 @@ impl Run {
             self.reporter().emit(Event::Warning {
                 host: self.control_plane.name().to_owned(),
                 phase: "finish".to_owned(),
-                text: format!("could not delete the join token of this run, which expires by itself: {error}"),
+                text: format!(
+                    "could not delete the join token of this run, which expires by itself: {error}"
+                ),
             });
         }
         self.fleet.close().await;

@@ -212,7 +212,11 @@ impl Screen {
                 self.host_line(host, phase, &format!("skipped: {reason}"));
             }
             Outcome::Done { .. } if !changed.is_empty() => {
-                self.host_line(host, phase, &format!("{} ({seconds:.1} s)", fold_changes(&changed)));
+                self.host_line(
+                    host,
+                    phase,
+                    &format!("{} ({seconds:.1} s)", fold_changes(&changed)),
+                );
             }
             Outcome::Done { changes } if self.verbosity > 0 => {
                 self.host_line(host, phase, &format!("{changes} changed ({seconds:.1} s)"));

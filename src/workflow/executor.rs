@@ -45,8 +45,11 @@ async fn task(run: Arc<Run>, plan: Arc<Plan>, index: usize, verdict: Verdict) ->
     let outcome = match verdict {
         Verdict::SkipBecause(need) => {
             let cause = &plan.tasks[need];
-            let whose = if cause.host == task.host { String::new() } else { format!("{} ", cause.host) };
-            Outcome::Skipped { reason: format!("needs {whose}{}, which did not succeed", cause.phase.name) }
+            let whose =
+                if cause.host == task.host { String::new() } else { format!("{} ", cause.host) };
+            Outcome::Skipped {
+                reason: format!("needs {whose}{}, which did not succeed", cause.phase.name),
+            }
         }
         Verdict::Interrupted => Outcome::Skipped { reason: "interrupted".to_owned() },
         Verdict::Run if task.left_out => {

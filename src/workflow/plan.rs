@@ -82,7 +82,9 @@ impl Plan {
                             needs.extend(index.get(&(*name, host.name.as_str())).copied());
                         }
                         Need::FirstControlPlane(name) => {
-                            needs.extend(by_phase.get(name).and_then(|tasks| tasks.first()).copied());
+                            needs.extend(
+                                by_phase.get(name).and_then(|tasks| tasks.first()).copied(),
+                            );
                         }
                         Need::EverywhereEnded(name) => {
                             needs_ended.extend(by_phase.get(name).into_iter().flatten().copied());

@@ -79,10 +79,8 @@ where
 }
 
 fn verdict(plan: &Plan, states: &[State], index: usize, cancel: &CancellationToken) -> Verdict {
-    let bad = plan.tasks[index]
-        .needs
-        .iter()
-        .find(|need| states[**need] == State::Ended(Ended::Badly));
+    let bad =
+        plan.tasks[index].needs.iter().find(|need| states[**need] == State::Ended(Ended::Badly));
     match bad {
         Some(need) => Verdict::SkipBecause(*need),
         None if cancel.is_cancelled() => Verdict::Interrupted,

@@ -119,8 +119,15 @@ pub static INIT: &[&Phase] = &[
 ];
 
 /// `fleetadm join`.
-pub static JOIN: &[&Phase] =
-    &[&JOIN_PREFLIGHT, &BINARIES, &IMAGES, &FILES, &JOIN_KUBELET_START, &KUBELET_WAIT_BOOTSTRAP, &NODE_LABELS];
+pub static JOIN: &[&Phase] = &[
+    &JOIN_PREFLIGHT,
+    &BINARIES,
+    &IMAGES,
+    &FILES,
+    &JOIN_KUBELET_START,
+    &KUBELET_WAIT_BOOTSTRAP,
+    &NODE_LABELS,
+];
 
 /// `fleetadm apply`.
 pub static APPLY: &[&Phase] = &[
@@ -181,7 +188,11 @@ mod tests {
                 for need in phase.needs {
                     let name = need.phase();
                     assert!(every.contains(name), "{} needs {name}", phase.name);
-                    assert!(!all.contains(name) || seen.contains(name), "{} before {name}", phase.name);
+                    assert!(
+                        !all.contains(name) || seen.contains(name),
+                        "{} before {name}",
+                        phase.name
+                    );
                 }
                 seen.insert(phase.name);
             }

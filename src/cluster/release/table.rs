@@ -184,7 +184,11 @@ impl Release {
                 cri_socket_annotation: until(33),
             },
             addons: AddonFacts {
-                coredns_tolerations: if until(24) { &[MASTER, CONTROL_PLANE] } else { &[CONTROL_PLANE] },
+                coredns_tolerations: if until(24) {
+                    &[MASTER, CONTROL_PLANE]
+                } else {
+                    &[CONTROL_PLANE]
+                },
                 coredns_reads_nodes: until(20),
                 coredns_anti_affinity: since(25),
                 coredns_cache_disabled: since(32),

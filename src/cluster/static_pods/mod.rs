@@ -169,7 +169,8 @@ pub fn running_version(manifest: &Pod) -> Option<KubernetesVersion> {
     let image = manifest.spec.as_ref()?.containers.first()?.image.as_deref()?;
     let (_, tag) = image.rsplit_once(':')?;
     let mut numbers = tag.strip_prefix('v')?.split('.').map(str::parse::<u16>);
-    let (major, minor, patch) = (numbers.next()?.ok()?, numbers.next()?.ok()?, numbers.next()?.ok()?);
+    let (major, minor, patch) =
+        (numbers.next()?.ok()?, numbers.next()?.ok()?, numbers.next()?.ok()?);
     Some(KubernetesVersion { major, minor, patch })
 }
 

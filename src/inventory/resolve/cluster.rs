@@ -9,7 +9,9 @@ use super::items;
 use super::subnets::{self, Kind, Subnet};
 use crate::inventory::document::{self, ApiServerEntry, Arg, Entries, EtcdEntry, Texts, Verbatim};
 use crate::inventory::error::{Fault, Problems, quoted};
-use crate::inventory::model::{Addon, ApiServer, ClusterSection, Etcd, ExtraArgs, Networking, Timeouts};
+use crate::inventory::model::{
+    Addon, ApiServer, ClusterSection, Etcd, ExtraArgs, Networking, Timeouts,
+};
 use crate::inventory::rules;
 use crate::inventory::suggest::nearest;
 

@@ -37,7 +37,11 @@ fn coredns_release(release: &Release) -> CoreDnsRelease {
         no_cache_for_domain: facts.coredns_cache_disabled,
         endpoint_slices: facts.coredns_endpoint_slices,
         get_nodes: facts.coredns_reads_nodes,
-        control_plane_taints: facts.coredns_tolerations.iter().map(|key| (*key).to_owned()).collect(),
+        control_plane_taints: facts
+            .coredns_tolerations
+            .iter()
+            .map(|key| (*key).to_owned())
+            .collect(),
         service_name: facts.dns_service_name.to_owned(),
         drop_capabilities: facts.all_capabilities.to_owned(),
     }

@@ -13,8 +13,13 @@ pub async fn run(context: Arc<Context>) -> Result<Done, PhaseError> {
     let address = run.control_plane().advertise_address(run).await?;
     let server = cluster.control_plane_url(address);
     let ca = run.control_plane().ca(run).await?;
-    let mut objects = bootstrap_token::rbac(cluster.release.config.apiserver_kubelet_client_binding);
-    objects.extend(cluster_info::objects(ca, &server, cluster.release.kubeconfig_profile().preferences));
+    let mut objects =
+        bootstrap_token::rbac(cluster.release.config.apiserver_kubelet_client_binding);
+    objects.extend(cluster_info::objects(
+        ca,
+        &server,
+        cluster.release.kubeconfig_profile().preferences,
+    ));
     context.apply(&objects).await?;
     Ok(Done::Finished)
 }

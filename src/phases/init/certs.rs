@@ -74,7 +74,10 @@ async fn requirements(context: &Context) -> Result<Requirements, PhaseError> {
         advertise_address: run.control_plane().advertise_address(run).await?,
         service_address: cluster.api_service_ip,
         dns_domain: section.networking.dns_domain.clone(),
-        control_plane_host: section.control_plane_endpoint.as_ref().map(|endpoint| endpoint.host.clone()),
+        control_plane_host: section
+            .control_plane_endpoint
+            .as_ref()
+            .map(|endpoint| endpoint.host.clone()),
         api_server_sans: section.api_server.cert_sans.clone(),
         etcd_server_sans: section.etcd.server_cert_sans.clone(),
         etcd_peer_sans: section.etcd.peer_cert_sans.clone(),

@@ -52,7 +52,11 @@ pub fn pods(cluster: &Cluster, node: &ControlPlaneNode) -> [(Component, Pod); 3]
 ///
 /// # Errors
 /// It cannot be rendered.
-pub fn manifest(cluster: &Cluster, component: Component, pod: &Pod) -> Result<NodeFile, PhaseError> {
+pub fn manifest(
+    cluster: &Cluster,
+    component: Component,
+    pod: &Pod,
+) -> Result<NodeFile, PhaseError> {
     let yaml = static_pods::to_yaml(pod, &cluster.release)?;
     Ok(NodeFile::public(component.manifest_path(), yaml, static_pods::FILE_MODE))
 }

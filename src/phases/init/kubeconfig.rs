@@ -15,17 +15,20 @@ pub async fn run(context: Arc<Context>) -> Result<Done, PhaseError> {
     let requirements = requirements(&context).await?;
     let path = |name: &str| format!("{KUBERNETES_DIRECTORY}/{name}");
 
-    let names: Vec<&'static str> = specs(&requirements.profile, Workflow::Init, &requirements.node_name)
-        .iter()
-        .map(|spec| spec.file)
-        .collect();
+    let names: Vec<&'static str> =
+        specs(&requirements.profile, Workflow::Init, &requirements.node_name)
+            .iter()
+            .map(|spec| spec.file)
+            .collect();
     let paths: Vec<String> = names.iter().map(|name| path(name)).collect();
     let asked: Vec<&str> = paths.iter().map(String::as_str).collect();
     let mut found = context.node().await?.read(&asked).await?;
     let existing: BTreeMap<String, _> = names
         .iter()
         .zip(&paths)
-        .filter_map(|(name, path)| found.remove(path).map(|file| ((*name).to_owned(), file.content)))
+        .filter_map(|(name, path)| {
+            found.remove(path).map(|file| ((*name).to_owned(), file.content))
+        })
         .collect();
 
     let pki = context.run.control_plane().pki(&context).await?.clone();

@@ -21,7 +21,8 @@ pub async fn run(context: Arc<Context>) -> Result<Done, PhaseError> {
     let mut objects =
         upload_config::kubeadm_config(&cluster_configuration_yaml(cluster)?, status.as_deref());
 
-    let resolved = context.facts().await?.init.services.get("systemd-resolved").is_some_and(|it| it.active);
+    let resolved =
+        context.facts().await?.init.services.get("systemd-resolved").is_some_and(|it| it.active);
     let config = kubelet_files::config_map_yaml(cluster, resolved)?;
     let user_supplied = !cluster.section.kubelet_configuration.is_empty();
     objects.extend(upload_config::kubelet_config(

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use crate::cluster::static_pods::Component;
 use crate::cluster::static_pods::probes::health_endpoint;
+use crate::kubernetes::Poll;
 use crate::kubernetes::health::{HealthEndpoint, wait_api_server};
 use crate::kubernetes::objects::cluster_admins;
-use crate::kubernetes::Poll;
 use crate::phases::init::control_plane::{control_plane_node, pods};
 use crate::phases::{Context, Done, PhaseError, diagnosis, kubelet};
 

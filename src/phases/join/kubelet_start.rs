@@ -58,7 +58,9 @@ async fn is_joined(context: &Context, ca: &[u8]) -> Result<bool, PhaseError> {
         .and_then(|chain| chain.into_iter().next())
         .ok_or_else(|| PhaseError::State("the cluster's ca.crt holds no certificate".to_owned()))?;
     let server = server(context).await?;
-    for warning in kubeconfig::check(&path, &file.content, &authority, &server, context.run.started())? {
+    for warning in
+        kubeconfig::check(&path, &file.content, &authority, &server, context.run.started())?
+    {
         context.warn(warning);
     }
     Ok(true)

@@ -10,7 +10,8 @@ use crate::node::{LocalFile, image_names};
 use crate::phases::PhaseError;
 
 /// Binaries that are installed, with their place on a host.
-const BINARIES: [(&str, &str); 2] = [("kubelet", "/usr/bin/kubelet"), ("kubectl", "/usr/bin/kubectl")];
+const BINARIES: [(&str, &str); 2] =
+    [("kubelet", "/usr/bin/kubelet"), ("kubectl", "/usr/bin/kubectl")];
 
 /// A binary and its place on a host.
 pub struct Binary {
@@ -56,7 +57,10 @@ impl Artifacts {
         let open = || async {
             let mut binaries = Vec::new();
             for (name, destination) in BINARIES {
-                binaries.push(Binary { local: LocalFile::open(directory.join(name)).await?, destination });
+                binaries.push(Binary {
+                    local: LocalFile::open(directory.join(name)).await?,
+                    destination,
+                });
             }
             Ok::<_, PhaseError>(binaries)
         };
@@ -99,7 +103,8 @@ impl Artifacts {
 }
 
 async fn tar_files(directory: &Path) -> Result<Vec<PathBuf>, PhaseError> {
-    let unreadable = |error| PhaseError::Local(format!("[artifacts] images: {}: {error}", directory.display()));
+    let unreadable =
+        |error| PhaseError::Local(format!("[artifacts] images: {}: {error}", directory.display()));
     let mut entries = tokio::fs::read_dir(directory).await.map_err(unreadable)?;
     let mut files = Vec::new();
     while let Some(entry) = entries.next_entry().await.map_err(unreadable)? {

@@ -20,7 +20,8 @@ pub async fn run(context: Arc<Context>) -> Result<Done, PhaseError> {
     let paths: Vec<&str> = binaries.iter().map(|binary| binary.destination).collect();
     let present = node.checksums(&paths).await?;
     for binary in binaries {
-        let same = |sum: &crate::node::Checksum| sum.sha256 == binary.local.sha256() && sum.mode == 0o755;
+        let same =
+            |sum: &crate::node::Checksum| sum.sha256 == binary.local.sha256() && sum.mode == 0o755;
         if present.get(binary.destination).and_then(Option::as_ref).is_some_and(same) {
             continue;
         }

@@ -44,7 +44,11 @@ pub async fn render(context: &Context) -> Result<FileBatch, PhaseError> {
     Ok(batch)
 }
 
-async fn template(context: &Context, section: &FileSection, content: Vec<u8>) -> Result<NodeFile, PhaseError> {
+async fn template(
+    context: &Context,
+    section: &FileSection,
+    content: Vec<u8>,
+) -> Result<NodeFile, PhaseError> {
     let name = section.source.display().to_string();
     let text = String::from_utf8(content)
         .map_err(|_| PhaseError::Local(format!("template {name} is not UTF-8 text")))?;

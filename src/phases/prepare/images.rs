@@ -30,7 +30,8 @@ pub async fn run(context: Arc<Context>) -> Result<Done, PhaseError> {
         }
     }
     if role == Role::ControlPlane {
-        let offered = |image: &String| archives.iter().any(|archive| archive.images.contains(image));
+        let offered =
+            |image: &String| archives.iter().any(|archive| archive.images.contains(image));
         let missing: Vec<&str> = needed
             .iter()
             .filter(|image| !present.contains(*image) && !offered(image))
@@ -58,7 +59,8 @@ mod tests {
 
     #[test]
     fn archives_go_where_their_images_are_needed() {
-        let set = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
+        let set =
+            |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
         let archive = |name: &str| Archive { path: "x.tar".into(), images: set(&[name]) };
         let (needed, all) = (set(&["pause", "proxy"]), set(&["pause", "proxy", "etcd"]));
         assert!(is_wanted(&archive("proxy"), &needed, &all));

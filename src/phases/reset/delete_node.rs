@@ -9,7 +9,9 @@ use crate::phases::{Context, Done, PhaseError};
 pub async fn run(context: Arc<Context>) -> Result<Done, PhaseError> {
     let name = &context.host().name;
     let api = match context.api().await {
-        Ok(Some(api)) => api.with_timing(Timing { total: SHORT, request: SHORT, ..Timing::default() }),
+        Ok(Some(api)) => {
+            api.with_timing(Timing { total: SHORT, request: SHORT, ..Timing::default() })
+        }
         Ok(None) => return Ok(Done::NotNeeded("there is no control plane".to_owned())),
         Err(error) => return Ok(Done::NotNeeded(format!("the cluster cannot be asked: {error}"))),
     };
