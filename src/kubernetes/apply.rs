@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep};
 use super::client::ApiClient;
 use super::compare::overlay;
 use super::error::ApiError;
-use super::object::{Kind, Object, ObjectKey, to_yaml, withhold};
+use super::object::{Object, to_yaml, withhold};
 
 /// Objects in flight at once.
 const CONCURRENCY: usize = 8;
@@ -121,13 +121,14 @@ pub fn preview(object: &Object, live: Option<&Value>) -> Change {
     if wanted == *live {
         return Change { what, applied: Applied::Unchanged, detail: None };
     }
-    let detail = diff(object.key(), live, &wanted);
+    let detail = diff(&what, live, &wanted);
     Change { what, applied: Applied::Updated, detail: Some(detail) }
 }
 
-fn diff(key: &ObjectKey, live: &Value, wanted: &Value) -> String {
+/// A unified diff of the content. Of a Secret it shows only which values are new.
+pub(super) fn diff(what: &str, live: &Value, wanted: &Value) -> String {
     let mut new = presentable(wanted);
-    if key.kind == Kind::Secret
+    if new["kind"] == "Secret"
         && let Some(Value::Object(data)) = new.get_mut("data")
     {
         for (name, value) in data {
@@ -139,19 +140,24 @@ fn diff(key: &ObjectKey, live: &Value, wanted: &Value) -> String {
     let (old, new) = (to_yaml(&presentable(live)), to_yaml(&new));
     TextDiff::from_lines(&old, &new)
         .unified_diff()
-        .header(&format!("live {key}"), &format!("wanted {key}"))
+        .header(&format!("live {what}"), &format!("wanted {what}"))
         .to_string()
 }
 
-/// Without what the server keeps for itself, and without secrets.
-pub(super) fn presentable(body: &Value) -> Value {
-    let mut body = withhold(body.clone());
+/// For people: only content, and no secrets.
+fn presentable(body: &Value) -> Value {
+    withhold(content(body))
+}
+
+/// Without what the server keeps for itself.
+pub(super) fn content(body: &Value) -> Value {
+    const KEPT_BY_SERVER: [&str; 5] =
+        ["managedFields", "resourceVersion", "uid", "generation", "creationTimestamp"];
+    let mut body = body.clone();
     if let Some(fields) = body.as_object_mut() {
         fields.remove("status");
         if let Some(Value::Object(metadata)) = fields.get_mut("metadata") {
-            for field in
-                ["managedFields", "resourceVersion", "uid", "generation", "creationTimestamp"]
-            {
+            for field in KEPT_BY_SERVER {
                 metadata.remove(field);
             }
         }
@@ -164,6 +170,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::kubernetes::object::{Kind, ObjectKey};
 
     fn config_map(value: &str) -> Object {
         let key = ObjectKey::namespaced(Kind::ConfigMap, "kube-system", "x");

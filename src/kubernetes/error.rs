@@ -88,9 +88,8 @@ impl ApiError {
     /// True when nothing answered: as opposed to an answer that says no.
     pub fn is_unreachable(&self) -> bool {
         match self {
-            Self::TimedOut { .. } => true,
-            Self::Request { source, .. } => !matches!(source, kube::Error::Api(_)),
-            _ => false,
+            Self::Request { source: kube::Error::Api(_), .. } => false,
+            other => other.is_transient(),
         }
     }
 }
@@ -127,10 +126,10 @@ pub(super) fn retry(error: &kube::Error) -> Retry {
 
 /// A certificate that does not verify stays so: rustls reports it as invalid data.
 fn is_tls_refusal(error: &kube::Error) -> bool {
-    causes(error).any(|cause| {
-        cause
-            .downcast_ref::<io::Error>()
-            .is_some_and(|error| error.kind() == io::ErrorKind::InvalidData)
+    causes(error).filter_map(|cause| cause.downcast_ref::<io::Error>()).any(|error| {
+        // An I/O error inside an I/O error is not among its sources.
+        std::iter::successors(Some(error), |outer| outer.get_ref()?.downcast_ref())
+            .any(|error: &io::Error| error.kind() == io::ErrorKind::InvalidData)
     })
 }
 

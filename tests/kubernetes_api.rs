@@ -1,0 +1,456 @@
+//! Applying for real: a throw-away etcd, API server and controller manager on the loopback interface.
+//!
+//! Needs Kubernetes binaries: directories in `FLEETADM_KUBERNETES_BIN` (colon-separated), else those
+//! under `~/.cache/fleetadm/kubernetes/`; and `etcd`, there or in `PATH`. Each directory is tried.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use fleetadm::inventory::Taint;
+use fleetadm::kubernetes::client::Timing;
+use fleetadm::kubernetes::health::{HealthEndpoint, wait_api_server};
+use fleetadm::kubernetes::objects::bootstrap_token::{BootstrapToken, TokenOptions};
+use fleetadm::kubernetes::objects::coredns::{CoreDnsOptions, CoreDnsRelease};
+use fleetadm::kubernetes::objects::kube_proxy::KubeProxyOptions;
+use fleetadm::kubernetes::objects::upload_certs::{CertificateKey, EtcdCertificates};
+use fleetadm::kubernetes::objects::{
+    bootstrap_token, cluster_admins, cluster_info, coredns, kube_proxy, node, upload_certs,
+    upload_config,
+};
+use fleetadm::kubernetes::{
+    ApiClient, Applied, Change, Credentials, Dial, Object, Poll, apply, jws, manifests, nodes,
+    tokens, wait,
+};
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    PKCS_RSA_SHA256,
+};
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
+use zeroize::Zeroizing;
+
+const LONG: Poll = Poll::for_at_most(Duration::from_secs(180));
+
+fn binaries() -> Vec<PathBuf> {
+    let given: Vec<PathBuf> = match std::env::var_os("FLEETADM_KUBERNETES_BIN") {
+        Some(paths) => std::env::split_paths(&paths).collect(),
+        None => {
+            let home = PathBuf::from(std::env::var_os("HOME").unwrap_or_default());
+            let cache = fs::read_dir(home.join(".cache/fleetadm/kubernetes"));
+            cache.into_iter().flatten().flatten().map(|entry| entry.path()).collect()
+        }
+    };
+    let found: Vec<_> =
+        given.into_iter().filter(|dir| dir.join("kube-apiserver").is_file()).collect();
+    if found.is_empty() {
+        eprintln!("SKIPPED: no kube-apiserver found; set FLEETADM_KUBERNETES_BIN");
+    }
+    found
+}
+
+/// A control plane without nodes. Its processes end with it.
+struct ControlPlane {
+    directory: tempfile::TempDir,
+    processes: Vec<Child>,
+    port: u16,
+    controller_manager_port: u16,
+    ca: String,
+    admin: (String, String),
+}
+
+impl Drop for ControlPlane {
+    fn drop(&mut self) {
+        for process in &mut self.processes {
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+        if std::thread::panicking() {
+            for name in ["etcd", "kube-apiserver", "kube-controller-manager"] {
+                let log =
+                    fs::read_to_string(self.directory.path().join(name).with_extension("log"))
+                        .unwrap_or_default();
+                let tail: Vec<_> = log.lines().rev().take(15).collect();
+                eprintln!("--- {name}\n{}", tail.into_iter().rev().collect::<Vec<_>>().join("\n"));
+            }
+        }
+    }
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+fn certificate(
+    issuer: &Issuer<'_, KeyPair>,
+    organization: Option<&str>,
+    name: &str,
+    sans: &[&str],
+) -> (String, String) {
+    let sans: Vec<_> = sans.iter().map(|&san| san.to_owned()).collect();
+    let mut params = CertificateParams::new(sans).unwrap();
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, name);
+    if let Some(organization) = organization {
+        params.distinguished_name.push(DnType::OrganizationName, organization);
+    }
+    params.extended_key_usages =
+        vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+    let key = KeyPair::generate().unwrap();
+    (params.signed_by(&key, issuer).unwrap().pem(), key.serialize_pem())
+}
+
+fn authority() -> (String, Issuer<'static, KeyPair>) {
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.distinguished_name.push(DnType::CommonName, "throw-away");
+    let key = KeyPair::generate().unwrap();
+    let pem = params.self_signed(&key).unwrap().pem();
+    (pem, Issuer::new(params, key))
+}
+
+impl ControlPlane {
+    /// Starts the processes and does not wait for them.
+    fn start(binaries: &Path) -> Self {
+        let (ca, issuer) = authority();
+        let (serving, serving_key) =
+            certificate(&issuer, None, "kube-apiserver", &["kubernetes", "127.0.0.1"]);
+        let admin = certificate(&issuer, Some("system:masters"), "admin", &[]);
+        let directory = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            let path = directory.path().join(name);
+            fs::write(&path, text).unwrap();
+            path.display().to_string()
+        };
+        let accounts = KeyPair::generate_for(&PKCS_RSA_SHA256).unwrap();
+        let [ca_file, crt, key, sa, admin_crt, admin_key] = [
+            write("ca.crt", &ca),
+            write("apiserver.crt", &serving),
+            write("apiserver.key", &serving_key),
+            write("sa.key", &accounts.serialize_pem()),
+            write("admin.crt", &admin.0),
+            write("admin.key", &admin.1),
+        ];
+        let [etcd, peer, port, controller_manager_port] = [(); 4].map(|()| free_port());
+        let kubeconfig = write(
+            "admin.conf",
+            &json!({
+                "apiVersion": "v1", "kind": "Config", "current-context": "x",
+                "clusters": [{"name": "x", "cluster": {
+                    "server": format!("https://127.0.0.1:{port}"), "certificate-authority": ca_file}}],
+                "users": [{"name": "x", "user": {
+                    "client-certificate": admin_crt, "client-key": admin_key}}],
+                "contexts": [{"name": "x", "context": {"cluster": "x", "user": "x"}}],
+            })
+            .to_string(),
+        );
+        let mut this =
+            Self { directory, processes: Vec::new(), port, controller_manager_port, ca, admin };
+        let own_etcd = binaries.join("etcd");
+        let etcd_binary = if own_etcd.is_file() { own_etcd } else { PathBuf::from("etcd") };
+        this.spawn(
+            "etcd",
+            &etcd_binary,
+            &[
+                format!("--data-dir={}", this.directory.path().join("etcd").display()),
+                format!("--listen-client-urls=http://127.0.0.1:{etcd}"),
+                format!("--advertise-client-urls=http://127.0.0.1:{etcd}"),
+                format!("--listen-peer-urls=http://127.0.0.1:{peer}"),
+            ],
+        );
+        this.spawn(
+            "kube-apiserver",
+            &binaries.join("kube-apiserver"),
+            &[
+                format!("--etcd-servers=http://127.0.0.1:{etcd}"),
+                "--bind-address=127.0.0.1".into(),
+                "--advertise-address=192.0.2.1".into(),
+                "--endpoint-reconciler-type=none".into(),
+                format!("--secure-port={port}"),
+                format!("--client-ca-file={ca_file}"),
+                format!("--tls-cert-file={crt}"),
+                format!("--tls-private-key-file={key}"),
+                "--authorization-mode=Node,RBAC".into(),
+                "--enable-bootstrap-token-auth=true".into(),
+                "--allow-privileged=true".into(),
+                "--service-account-issuer=https://kubernetes.default.svc".into(),
+                format!("--service-account-key-file={sa}"),
+                format!("--service-account-signing-key-file={sa}"),
+                "--service-cluster-ip-range=10.96.0.0/12".into(),
+            ],
+        );
+        this.spawn(
+            "kube-controller-manager",
+            &binaries.join("kube-controller-manager"),
+            &[
+                format!("--kubeconfig={kubeconfig}"),
+                "--bind-address=127.0.0.1".into(),
+                format!("--secure-port={controller_manager_port}"),
+                format!("--cert-dir={}", this.directory.path().display()),
+                "--leader-elect=false".into(),
+                "--controllers=bootstrapsigner,tokencleaner".into(),
+            ],
+        );
+        this
+    }
+
+    fn spawn(&mut self, name: &str, binary: &Path, arguments: &[String]) {
+        let log = fs::File::create(self.directory.path().join(name).with_extension("log")).unwrap();
+        let mut command = Command::new(binary);
+        command.args(arguments).stdin(Stdio::null());
+        command.stdout(log.try_clone().unwrap()).stderr(log);
+        match command.spawn() {
+            Ok(process) => self.processes.push(process),
+            Err(error) => panic!("{}: {error}", binary.display()),
+        }
+    }
+
+    fn dial() -> Arc<dyn Dial> {
+        Arc::new(|host: String, port: u16| async move {
+            Ok::<_, io::Error>(TcpStream::connect((host.as_str(), port)).await?)
+        })
+    }
+
+    fn client_trusting(&self, ca: &str) -> ApiClient {
+        let credentials = Credentials {
+            ca: ca.as_bytes().to_vec(),
+            certificate: self.admin.0.clone().into_bytes(),
+            key: Zeroizing::new(self.admin.1.clone().into_bytes()),
+        };
+        ApiClient::new(Self::dial(), "127.0.0.1", self.port, &credentials).unwrap()
+    }
+}
+
+fn objects(ca: &str) -> Vec<Object> {
+    let mut objects = vec![cluster_admins::binding()];
+    objects.extend(upload_config::kubeadm_config("kind: ClusterConfiguration\n", None));
+    objects.extend(upload_config::kubelet_config("kubelet-config", "kind: X\n", false));
+    objects.extend(bootstrap_token::rbac(true));
+    objects.extend(cluster_info::objects(ca.as_bytes(), "https://10.0.0.1:6443", false));
+    objects.extend(upload_certs::access());
+    objects.extend(
+        coredns::objects(&CoreDnsOptions {
+            image: "registry.k8s.io/coredns/coredns:v1.14.2".into(),
+            dns_domain: "cluster.local".into(),
+            dns_ip: "10.96.0.10".parse().unwrap(),
+            replicas: 2,
+            release: CoreDnsRelease {
+                anti_affinity: true,
+                named_probe_ports: true,
+                no_cache_for_domain: true,
+                endpoint_slices: true,
+                get_nodes: false,
+                control_plane_taints: vec![node::CONTROL_PLANE.into()],
+                service_name: "CoreDNS".into(),
+                drop_capabilities: "ALL".into(),
+            },
+        })
+        .unwrap(),
+    );
+    objects.extend(
+        kube_proxy::objects(&KubeProxyOptions {
+            image: "registry.k8s.io/kube-proxy:v1.36.2".into(),
+            config_yaml: "kind: KubeProxyConfiguration\n".into(),
+            user_supplied: false,
+            server_url: "https://10.0.0.1:6443".into(),
+            tolerate_critical_addons_only: false,
+        })
+        .unwrap(),
+    );
+    objects
+}
+
+fn with(changes: &[Change], applied: Applied) -> Vec<&str> {
+    changes.iter().filter(|c| c.applied == applied).map(|c| c.what.as_str()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_converges_on_a_real_api_server() {
+    for directory in binaries() {
+        eprintln!("with {}", directory.display());
+        let control_plane = ControlPlane::start(&directory);
+        let client = control_plane.client_trusting(&control_plane.ca);
+        let cancel = CancellationToken::new();
+
+        nothing_is_reachable_yet(&client, &control_plane.ca).await;
+        wait_api_server(&client, "/livez", LONG, &cancel).await.unwrap();
+        HealthEndpoint::controller_manager("127.0.0.1", control_plane.controller_manager_port)
+            .wait(ControlPlane::dial(), LONG, &cancel)
+            .await
+            .unwrap();
+        a_foreign_ca_is_refused_at_once(&control_plane).await;
+        objects_converge(&client, &control_plane.ca).await;
+        tokens_are_signed_for_listed_and_deleted(&client).await;
+        certificates_survive_the_cluster(&client).await;
+        nodes_are_marked(&client).await;
+        manifests_converge(&client).await;
+    }
+}
+
+async fn nothing_is_reachable_yet(client: &ApiClient, ca: &str) {
+    let once = client.with_timing(Timing::once(Duration::from_secs(1)));
+    let objects = objects(ca);
+    let changes = apply::preview_all(Some(&once), &objects).await.unwrap();
+    assert_eq!(with(&changes, Applied::Created).len(), objects.len());
+}
+
+async fn a_foreign_ca_is_refused_at_once(control_plane: &ControlPlane) {
+    let (foreign, _) = authority();
+    let start = Instant::now();
+    let error = nodes::list(&control_plane.client_trusting(&foreign)).await.unwrap_err();
+    assert!(error.to_string().contains("certificate"), "{error}");
+    assert!(start.elapsed() < Duration::from_secs(10), "{error} took {:?}", start.elapsed());
+}
+
+async fn objects_converge(client: &ApiClient, ca: &str) {
+    let mut objects = objects(ca);
+    let first = apply::apply_all(client, &objects).await.unwrap();
+    assert_eq!(with(&first, Applied::Created).len(), objects.len(), "{first:#?}");
+    let second = apply::apply_all(client, &objects).await.unwrap();
+    assert_eq!(with(&second, Applied::Unchanged).len(), objects.len(), "{second:#?}");
+
+    // Each kind of update: data, a list in a template, labels.
+    let replacements = [
+        upload_config::kubeadm_config("kind: ClusterConfiguration\nx: y\n", None).remove(0),
+        edited(&objects, "kube-proxy", "DaemonSet", |body| {
+            body["spec"]["template"]["spec"]["containers"][0]["image"] = "other:v2".into();
+        }),
+        edited(&objects, "kube-dns", "Service", |body| {
+            body["metadata"]["labels"]["extra"] = "yes".into();
+        }),
+        edited(&objects, "kubeadm:get-nodes", "ClusterRole", |body| {
+            body["rules"][0]["verbs"] = json!(["get", "list"]);
+        }),
+    ];
+    for replacement in replacements {
+        let slot = objects.iter_mut().find(|object| object.key() == replacement.key()).unwrap();
+        *slot = replacement;
+    }
+    let preview = apply::preview_all(Some(client), &objects).await.unwrap();
+    let updates = apply::apply_all(client, &objects).await.unwrap();
+    let expected = [
+        "ConfigMap kube-system/kubeadm-config",
+        "ClusterRole kubeadm:get-nodes",
+        "Service kube-system/kube-dns",
+        "DaemonSet kube-system/kube-proxy",
+    ];
+    assert_eq!(with(&updates, Applied::Updated), expected);
+    assert_eq!(with(&preview, Applied::Updated), expected);
+    let again = apply::apply_all(client, &objects).await.unwrap();
+    assert_eq!(with(&again, Applied::Unchanged).len(), objects.len(), "{again:#?}");
+}
+
+fn edited(objects: &[Object], name: &str, kind: &str, edit: impl Fn(&mut Value)) -> Object {
+    let object = objects
+        .iter()
+        .find(|object| object.key().name == name && object.key().kind.as_str() == kind)
+        .unwrap();
+    let mut body = object.body().clone();
+    edit(&mut body);
+    Object::from_body(body).unwrap()
+}
+
+async fn tokens_are_signed_for_listed_and_deleted(client: &ApiClient) {
+    let soon = time::OffsetDateTime::now_utc() + time::Duration::minutes(10);
+    let token = BootstrapToken::generate().unwrap();
+    let left_behind = BootstrapToken::generate().unwrap();
+    for token in [&token, &left_behind] {
+        let secret = bootstrap_token::secret(token, &TokenOptions::for_one_run(soon));
+        assert_eq!(apply::apply(client, &secret).await.unwrap(), Applied::Created);
+        assert_eq!(apply::apply(client, &secret).await.unwrap(), Applied::Unchanged);
+    }
+
+    wait::cluster_info_signed(client, token.id(), LONG, &CancellationToken::new()).await.unwrap();
+    let cluster_info = client.get(&cluster_info::key()).await.unwrap().unwrap();
+    let data = |key: &str| cluster_info["data"][key].as_str().unwrap().to_owned();
+    let signature = data(&jws::data_key(token.id()));
+    assert_eq!(signature, jws::sign(&token, &data("kubeconfig")));
+    assert!(jws::verify(&token, &data("kubeconfig"), &signature));
+
+    let deleted = tokens::delete_left_behind(client, Some(token.id())).await.unwrap();
+    assert_eq!(deleted, [left_behind.id()]);
+    let ids: Vec<_> = tokens::list(client).await.unwrap().into_iter().map(|t| t.id).collect();
+    assert_eq!(ids, [token.id()]);
+    assert!(tokens::delete(client, token.id()).await.unwrap());
+    assert!(!tokens::delete(client, token.id()).await.unwrap());
+}
+
+async fn certificates_survive_the_cluster(client: &ApiClient) {
+    let soon = time::OffsetDateTime::now_utc() + upload_certs::LIFETIME;
+    let owner = BootstrapToken::generate().unwrap();
+    let options = TokenOptions::owning_certificates(soon);
+    apply::apply(client, &bootstrap_token::secret(&owner, &options)).await.unwrap();
+    let owner = client.get(&owner.key()).await.unwrap();
+    let key = CertificateKey::generate().unwrap();
+    let files = BTreeMap::from([("ca.crt".to_owned(), Zeroizing::new(b"certificate".to_vec()))]);
+    let etcd = EtcdCertificates::Stacked;
+    let secret = upload_certs::secret(&etcd, &files, &key, owner.as_ref()).unwrap();
+    assert_eq!(apply::apply(client, &secret).await.unwrap(), Applied::Created);
+    let live = client.get(&upload_certs::key()).await.unwrap().unwrap();
+    assert_eq!(live["metadata"]["ownerReferences"][0]["uid"], owner.unwrap()["metadata"]["uid"]);
+    let files = upload_certs::decode(&live, &etcd, &key).unwrap();
+    assert_eq!((files.len(), files[0].contents.as_slice()), (1, b"certificate".as_slice()));
+}
+
+async fn nodes_are_marked(client: &ApiClient) {
+    let text = "apiVersion: v1\nkind: Node\nmetadata:\n  name: cp-1\n  labels: {kubernetes.io/hostname: cp-1}\n\
+        spec:\n  taints: [{key: other, effect: NoExecute}]\n";
+    let documents = manifests::parse("node.yaml", text).unwrap();
+    manifests::apply(client, &documents).await.unwrap();
+    let cancel = CancellationToken::new();
+    wait::node_registered(client, "cp-1", LONG, &cancel).await.unwrap();
+    let short = Poll::for_at_most(Duration::from_secs(2));
+    let error = wait::node_ready(client, "cp-1", short, &cancel).await.unwrap_err();
+    assert!(error.to_string().contains("has not reported its state"), "{error}");
+
+    let marks = node::NodeMarks {
+        labels: BTreeMap::from([(node::CONTROL_PLANE.to_owned(), String::new())]),
+        annotations: BTreeMap::from([(node::CRI_SOCKET.to_owned(), "unix:///x".to_owned())]),
+        taints: vec![Taint {
+            key: node::CONTROL_PLANE.to_owned(),
+            value: String::new(),
+            effect: "NoSchedule".to_owned(),
+        }],
+    };
+    assert_eq!(nodes::mark(client, "cp-1", &marks).await.unwrap(), Applied::Updated);
+    assert_eq!(nodes::mark(client, "cp-1", &marks).await.unwrap(), Applied::Unchanged);
+    let live = nodes::get(client, "cp-1").await.unwrap().unwrap();
+    let taints: Vec<_> =
+        live["spec"]["taints"].as_array().unwrap().iter().map(|t| t["key"].clone()).collect();
+    assert!(taints.contains(&"other".into()) && taints.contains(&node::CONTROL_PLANE.into()));
+    assert!(nodes::delete(client, "cp-1").await.unwrap());
+    assert!(!nodes::delete(client, "cp-1").await.unwrap());
+}
+
+async fn manifests_converge(client: &ApiClient) {
+    const TEXT: &str = include_str!("data/widgets.yaml");
+    let documents = manifests::parse("widgets.yaml", TEXT).unwrap();
+    let preview = manifests::preview(Some(client), &documents).await.unwrap();
+    assert_eq!(with(&preview, Applied::Created).len(), documents.len(), "{preview:#?}");
+    let first = manifests::apply(client, &documents).await.unwrap();
+    assert_eq!(with(&first, Applied::Created).len(), documents.len(), "{first:#?}");
+    let second = manifests::apply(client, &documents).await.unwrap();
+    assert_eq!(with(&second, Applied::Unchanged).len(), documents.len(), "{second:#?}");
+    let preview = manifests::preview(Some(client), &documents).await.unwrap();
+    assert_eq!(with(&preview, Applied::Unchanged).len(), documents.len(), "{preview:#?}");
+
+    // A field that leaves the manifest leaves the object.
+    let documents =
+        manifests::parse("widgets.yaml", &TEXT.replace("  colour: blue\n", "")).unwrap();
+    let preview = manifests::preview(Some(client), &documents).await.unwrap();
+    assert_eq!(with(&preview, Applied::Updated), ["ConfigMap shop/colours"], "{preview:#?}");
+    let third = manifests::apply(client, &documents).await.unwrap();
+    assert_eq!(with(&third, Applied::Updated), ["ConfigMap shop/colours"]);
+
+    let unknown = "apiVersion: nowhere.io/v1\nkind: Thing\nmetadata: {name: a}\n";
+    let unknown = manifests::parse("unknown.yaml", unknown).unwrap();
+    let error = manifests::apply(client, &unknown).await.unwrap_err().to_string();
+    assert!(error.starts_with("unknown.yaml, document 1 (Thing a): "), "{error}");
+    assert!(error.contains("does not serve nowhere.io/v1 Thing"), "{error}");
+}
