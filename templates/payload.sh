@@ -518,7 +518,7 @@ empty() {
 # prune DIRECTORY...: delete those of these directories that are empty.
 prune() {
 	for directory in "$@"; do
-		[ -d "$directory" ] && [ ! -L "$directory" ] || continue
+		{ [ -d "$directory" ] && [ ! -L "$directory" ]; } || continue
 		[ -z "$(find "$directory" -mindepth 1 -maxdepth 1 | head -n 1)" ] || continue
 		[ -z "$(mounts_at "$directory")" ] || continue
 		act rmdir -- "$directory" || die "$directory: cannot be removed"
@@ -562,6 +562,7 @@ sandboxes_by_ctr() {
 		for id in $ids; do say "removed container $id"; done
 		return
 	fi
+	end_tasks || die "some containers cannot be stopped"
 	failed=no
 	for id in $ids; do
 		# The network namespace that the CRI plugin made for a sandbox is named in its OCI spec.
@@ -583,14 +584,25 @@ sandboxes_by_ctr() {
 	fi
 }
 
+# Kill every task and wait until all are gone. The CRI plugin deletes those it knows by itself, and a
+# deletion by force would wait for ever where it is quicker, so that comes last and bounded.
+end_tasks() {
+	tries=50
+	while tasks=$(by_ctr tasks ls -q) && [ -n "$tasks" ]; do
+		[ "$tries" -gt 0 ] || return 1
+		for id in $tasks; do
+			limited 5 ctr --address "$socket" --namespace k8s.io tasks kill --signal SIGKILL "$id" || :
+			[ "$tries" -gt 25 ] ||
+				limited 5 ctr --address "$socket" --namespace k8s.io tasks delete --force "$id" || :
+		done >/dev/null 2>&1
+		tries=$((tries - 1))
+		sleep 0.2 2>/dev/null || sleep 1
+	done
+}
+
 remove_container() {
 	tries=5
-	while :; do
-		if by_ctr tasks ls -q 2>/dev/null | grep -Fqx -e "$1"; then
-			by_ctr tasks kill --all --signal SIGKILL "$1" >/dev/null 2>&1
-			by_ctr tasks delete --force "$1" >/dev/null 2>&1
-		fi
-		by_ctr containers delete "$1" >/dev/null && break
+	until by_ctr containers delete "$1" >/dev/null; do
 		# The CRI plugin may have been quicker.
 		by_ctr containers ls -q | grep -Fqx -e "$1" || break
 		tries=$((tries - 1))

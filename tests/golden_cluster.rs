@@ -14,6 +14,7 @@ use fleetadm::cluster::{Cluster, ControlPlaneNode};
 use fleetadm::cluster::{component_config, kube_proxy, kubeadm_config, kubelet, node_flags};
 use fleetadm::inventory::{
     Addon, ApiServer, ClusterSection, Endpoint, Etcd, KubernetesVersion, Networking, Role, Taint,
+    Timeouts,
 };
 use serde_json::{Map, Value, json};
 
