@@ -185,6 +185,9 @@ impl Screen {
                     let _ = writeln!(std::io::stdout().lock(), "{}", secret.expose_secret());
                 });
             }
+            Event::Interrupted => self.line(
+                "interrupted: steps under way are finished, no others begin; once more aborts at once",
+            ),
             Event::Message { text } => {
                 for line in text.lines() {
                     self.line(&printable(line, LINE_LIMIT));

@@ -43,6 +43,8 @@ pub struct Summary {
     pub hosts: BTreeMap<String, HostSummary>,
     /// Warnings seen.
     pub warnings: usize,
+    /// The operator stopped the run.
+    pub interrupted: bool,
 }
 
 impl Summary {
@@ -64,6 +66,7 @@ impl Summary {
                 }
             }
             Event::Warning { .. } => self.warnings += 1,
+            Event::Interrupted => self.interrupted = true,
             _ => {}
         }
     }
@@ -78,9 +81,11 @@ impl Summary {
         self.hosts.values().filter(|host| host.failure.is_some()).count()
     }
 
-    /// The exit status of the design: 0, 3 or 4 (the higher wins).
+    /// The exit status of the design: 0, 3 or 4 (the higher wins), or 130 for a run that was stopped.
     pub fn exit_status(&self) -> u8 {
-        if self.hosts.values().any(|host| host.unreachable) {
+        if self.interrupted {
+            exit::INTERRUPTED
+        } else if self.hosts.values().any(|host| host.unreachable) {
             exit::UNREACHABLE
         } else if self.failed() > 0 {
             exit::FAILED
