@@ -9,14 +9,14 @@ use super::runner::fleetadm;
 
 /// Exit status 2, the line that is wrong, and nobody connected to.
 pub fn a_wrong_inventory_contacts_nobody(lab: &Lab) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let listener = TcpListener::bind("0.0.0.0:0").unwrap();
     listener.set_nonblocking(true).unwrap();
     let port = listener.local_addr().unwrap().port();
     let document = |role: &str| {
         format!(
             "[cluster]\nkubernetes_version = \"{}\"\n[[hosts]]\nname = \"a\"\naddress = \"127.0.0.1\"\n\
              role = \"control-plane\"\nssh = {{ port = {port} }}\n[[hosts]]\nname = \"b\"\n\
-             address = \"127.0.0.1\"\n{role}\nssh = {{ port = {port} }}\n",
+             address = \"127.0.0.2\"\n{role}\nssh = {{ port = {port} }}\n",
             lab.version
         )
     };

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Instant;
 
-use super::faults::finish;
 use super::lab::{CONTROL_PLANE, Lab, WORKERS, step};
 use super::nodes;
 use super::runner::fleetadm;
+use super::under_faults::finish;
 
 /// The worker that is reached as a user with sudo.
 const WORKER: &str = WORKERS[1];

@@ -10,7 +10,7 @@ mod lab;
 mod api;
 mod certificates;
 mod dry_run;
-mod faults;
+
 mod files;
 mod join_faults;
 mod lifecycle;
@@ -20,4 +20,5 @@ mod runner;
 mod second_apply;
 mod secrets;
 mod tree;
+mod under_faults;
 mod workload;

@@ -12,7 +12,7 @@ use super::lab::{HOSTS, Lab, lab_script};
 /// While this file is there, a host is sampled.
 const FLAG: &str = "/tmp/sampled";
 
-/// What looks like a secret in a text: bootstrap tokens, private keys, PEM in base64.
+/// What looks like a secret in a text: bootstrap tokens, private keys, keys in base64.
 pub fn found_in(text: &str) -> Vec<String> {
     let mut found: Vec<String> = text.lines().filter_map(secret_in).collect();
     found.sort();
@@ -30,9 +30,10 @@ fn secret_in(line: &str) -> Option<String> {
     if line.contains("PRIVATE KEY") {
         return Some(format!("a private key in {line:?}"));
     }
-    // `-----BEGIN ` in base64, and a long DER SEQUENCE in base64.
-    if line.contains("LS0tLS1CRUdJTi") {
-        return Some(format!("PEM in base64 in {line:?}"));
+    // `-----BEGIN` in base64, unless ` CERTIFICATE` follows; and how an RSA key of 2048 bits begins.
+    let pem = line.split("LS0tLS1CRUdJTi").skip(1).any(|rest| !rest.starts_with("BDRVJUSUZJQ0FUR"));
+    if pem || line.contains("IBAAKCAQEA") {
+        return Some(format!("a key in base64 in {line:?}"));
     }
     let bytes = line.as_bytes();
     let is = |at: Option<usize>| {
@@ -118,7 +119,9 @@ impl Sampler {
 fn secrets_are_seen() {
     assert_eq!(found_in("kubeadm join --token abcdef.0123456789abcdef 10.0.0.1:6443").len(), 1);
     assert_eq!(found_in("-----BEGIN RSA PRIVATE KEY-----").len(), 1);
-    assert_eq!(found_in("client-key-data: LS0tLS1CRUdJTiBSU0E").len(), 1);
+    assert_eq!(found_in("client-key-data: LS0tLS1CRUdJTiBSU0EgUFJJVkFUR").len(), 1);
+    assert_eq!(found_in("client-certificate-data: LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0t").len(), 0);
+    assert_eq!(found_in("MIIEowIBAAKCAQEAxJ").len(), 1);
     assert_eq!(
         found_in("abcdefg.0123456789abcdef /k8s.gcr.io/pause:3.2 n1.kubernetes.local").len(),
         0
