@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 
 use super::json;
 use super::summary::Summary;
-use super::text::printable;
+use super::text::printable_line;
 use super::{Event, Outcome, Reporter, Severity};
 
 /// How long a line of host text may get on a terminal, in characters.
@@ -126,7 +126,7 @@ impl Screen {
 
     fn host_line(&self, host: &str, phase: &str, text: &str) {
         let width = self.width;
-        self.line(&format!("{host:<width$}  {phase:<26} {}", printable(text, LINE_LIMIT)));
+        self.line(&format!("{host:<width$}  {phase:<26} {}", printable_line(text, LINE_LIMIT)));
     }
 
     fn show(&mut self, event: &Event) {
@@ -148,7 +148,7 @@ impl Screen {
                     let verb = if *dry_run { "would " } else { "" };
                     self.host_line(host, phase, &format!("{verb}{what}"));
                     for line in detail.iter().flat_map(|text| text.lines()) {
-                        self.line(&format!("    {}", printable(line, LINE_LIMIT)));
+                        self.line(&format!("    {}", printable_line(line, LINE_LIMIT)));
                     }
                 } else {
                     self.pending.push((host.clone(), phase.clone(), what.clone()));
@@ -160,7 +160,7 @@ impl Screen {
             Event::Note { host, text } if self.verbosity > 0 => self.host_line(host, "", text),
             Event::Output { host, line, stderr } => {
                 let width = self.width;
-                let line = format!("{host:<width$}  {}", printable(line, LINE_LIMIT));
+                let line = format!("{host:<width$}  {}", printable_line(line, LINE_LIMIT));
                 if *stderr {
                     self.line(&line);
                 } else {
@@ -175,8 +175,8 @@ impl Screen {
                 let width = self.width;
                 self.line(&format!(
                     "{host:<width$}  [{label} {}]: {}",
-                    printable(name, 200),
-                    printable(message, LINE_LIMIT)
+                    printable_line(name, 200),
+                    printable_line(message, LINE_LIMIT)
                 ));
             }
             Event::Disclosed { what, secret } => {
@@ -187,7 +187,7 @@ impl Screen {
             }
             Event::Message { text } => {
                 for line in text.lines() {
-                    self.line(&printable(line, LINE_LIMIT));
+                    self.line(&printable_line(line, LINE_LIMIT));
                 }
             }
             _ => {}
@@ -233,7 +233,7 @@ impl Screen {
             self.running.iter().take(6).map(|(host, phase)| format!("{host} {phase}")).collect();
         let more = self.running.len().saturating_sub(shown.len());
         let tail = if more > 0 { format!(" and {more} more") } else { String::new() };
-        self.progress.set_message(printable(&format!("{}{tail}", shown.join(", ")), 500));
+        self.progress.set_message(printable_line(&format!("{}{tail}", shown.join(", ")), 500));
     }
 
     fn finish(&mut self, options: &Options, summary: &Summary) {
