@@ -139,7 +139,7 @@ mod tests {
             .to_vec();
         let output = Output { exit: Exit::Status(1), stdout: Zeroizing::default(), stderr };
         let error = NodeError::failed("cp-1", "install".to_owned(), &output);
-        insta::assert_snapshot!(error, @"cp-1: install failed: noise; cat: write error: No space left on device; /etc/[31mx: cannot be written (free some space on the host and run again)");
+        insta::assert_snapshot!(error, @"cp-1: install failed: noise; cat: write error: No space left on device; /etc/x: cannot be written (free some space on the host and run again)");
     }
 
     #[test]
