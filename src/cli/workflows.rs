@@ -85,7 +85,7 @@ pub(super) fn run(
     ignore.extend(args.ignore_preflight_errors.iter().map(|name| name.to_lowercase()));
 
     let hosts = selected.hosts.clone();
-    let status = session::contact(global, command, &hosts, true, |reporter, cancel| async move {
+    let status = session::contact(global, command, &hosts, |reporter, cancel| async move {
         let options =
             RunOptions { mode, ignore, upload_certs, parallel, cancel: cancel.clone(), reporter };
         let run = Run::new(selected.inventory, selected.hosts, cluster, options);

@@ -40,6 +40,8 @@ pub struct Options {
     pub hosts: Vec<String>,
     /// Whether to end with a table of hosts.
     pub summary: bool,
+    /// Whether the command can change hosts, so that changes are worth counting.
+    pub changes: bool,
 }
 
 /// A running renderer.
@@ -208,7 +210,8 @@ impl Screen {
                 }
                 self.host_line(host, phase, &format!("failed: {error}"));
             }
-            Outcome::Skipped { reason } => {
+            // Everything behind a failure is skipped; the summary says once per host why.
+            Outcome::Skipped { reason } if self.verbosity > 0 => {
                 self.host_line(host, phase, &format!("skipped: {reason}"));
             }
             Outcome::Done { .. } if !changed.is_empty() => {
@@ -242,21 +245,27 @@ impl Screen {
             let result = match &host.failure {
                 Some((phase, _)) if host.unreachable => format!("unreachable in {phase}"),
                 Some((phase, _)) => format!("failed in {phase}"),
-                None if host.skipped > 0 => format!("incomplete, {} skipped", host.skipped),
-                None => "ok".to_owned(),
+                None => match &host.skip_reason {
+                    Some(reason) => format!("incomplete: {reason}"),
+                    None => "ok".to_owned(),
+                },
             };
             let width = self.width;
-            self.line(&format!(
-                "{name:<width$}  {result:<26} {} changed, {:.1} s",
-                host.changes,
-                host.busy.as_secs_f32()
-            ));
+            let changed = match options.changes {
+                true => format!("{} changed, ", host.changes),
+                false => String::new(),
+            };
+            let seconds = host.busy.as_secs_f32();
+            self.line(&format!("{name:<width$}  {result:<26} {changed}{seconds:.1} s"));
         }
+        let changed = match options.changes {
+            true => format!("{} changed, ", summary.changes()),
+            false => String::new(),
+        };
         self.line(&format!(
-            "{}: {} hosts, {} changed, {} failed, {} warnings in {:.1} s",
+            "{}: {} hosts, {changed}{} failed, {} warnings in {:.1} s",
             options.command,
             summary.hosts.len(),
-            summary.changes(),
             summary.failed(),
             summary.warnings,
             self.started.elapsed().as_secs_f32()

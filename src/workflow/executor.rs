@@ -76,6 +76,7 @@ async fn execute(phase: &'static Phase, context: Arc<Context>) -> Outcome {
     match with_hooks(phase, context.clone()).await {
         Ok(Done::Finished) => Outcome::Done { changes: context.changes() },
         Ok(Done::NotNeeded(reason)) => Outcome::NotNeeded { reason },
+        Err(error) if error.interrupted() => Outcome::Skipped { reason: error.to_string() },
         Err(error) => Outcome::Failed {
             unreachable: error.unreachable(),
             error: error.to_string(),
