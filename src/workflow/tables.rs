@@ -94,41 +94,6 @@ phases! {
         reset::cleanup_node::run;
 }
 
-/// `fleetadm init`.
-pub static INIT: &[&Phase] = &[
-    &INIT_PREFLIGHT,
-    &BINARIES,
-    &IMAGES,
-    &FILES,
-    &CERTS,
-    &KUBECONFIG,
-    &ETCD,
-    &CONTROL_PLANE,
-    &KUBELET_START,
-    &WAIT_CONTROL_PLANE,
-    &UPLOAD_CONFIG,
-    &UPLOAD_CERTS,
-    &MARK_CONTROL_PLANE,
-    &BOOTSTRAP_TOKEN,
-    &KUBELET_FINALIZE,
-    &COREDNS,
-    &KUBE_PROXY,
-    &SHOW_JOIN_COMMAND,
-    &NODE_LABELS,
-    &MANIFESTS,
-];
-
-/// `fleetadm join`.
-pub static JOIN: &[&Phase] = &[
-    &JOIN_PREFLIGHT,
-    &BINARIES,
-    &IMAGES,
-    &FILES,
-    &JOIN_KUBELET_START,
-    &KUBELET_WAIT_BOOTSTRAP,
-    &NODE_LABELS,
-];
-
 /// `fleetadm apply`.
 pub static APPLY: &[&Phase] = &[
     &INIT_PREFLIGHT,
@@ -156,6 +121,16 @@ pub static APPLY: &[&Phase] = &[
     &MANIFESTS,
 ];
 
+/// `fleetadm init`: what apply does on the control plane.
+pub fn init() -> Vec<&'static Phase> {
+    APPLY.iter().filter(|phase| phase.scope != Scope::Workers).copied().collect()
+}
+
+/// `fleetadm join`: what apply does on workers.
+pub fn join() -> Vec<&'static Phase> {
+    APPLY.iter().filter(|phase| phase.scope != Scope::FirstControlPlane).copied().collect()
+}
+
 /// `fleetadm reset`.
 pub static RESET: &[&Phase] = &[&RESET_PREFLIGHT, &DELETE_NODE, &REMOVE_ETCD_MEMBER, &CLEANUP_NODE];
 
@@ -175,16 +150,16 @@ pub static CHECK_RESET: &[&Phase] = &[&RESET_PREFLIGHT];
 mod tests {
     use std::collections::HashSet;
 
-    use super::{APPLY, INIT, JOIN, RESET};
+    use super::{APPLY, RESET, init, join};
 
     #[test]
     fn every_phase_stands_behind_those_it_needs_and_needs_only_real_ones() {
         let every: HashSet<&str> =
             [APPLY, RESET].into_iter().flatten().map(|phase| phase.name).collect();
-        for workflow in [INIT, JOIN, APPLY, RESET] {
+        for workflow in [init(), join(), APPLY.to_vec(), RESET.to_vec()] {
             let all: HashSet<&str> = workflow.iter().map(|phase| phase.name).collect();
             let mut seen = HashSet::new();
-            for phase in workflow {
+            for phase in &workflow {
                 for need in phase.needs {
                     let name = need.phase();
                     assert!(every.contains(name), "{} needs {name}", phase.name);
