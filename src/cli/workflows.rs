@@ -60,7 +60,11 @@ fn one_role(
 
 fn list(phases: Phases<'_>) -> Result<u8, Failure> {
     let width = phases.iter().map(|phase| phase.name.len()).max().unwrap_or(0);
-    let lines = phases.iter().map(|phase| format!("{:<width$}  {}\n", phase.name, phase.summary));
+    let lines = phases.iter().map(|phase| {
+        let parts: String =
+            phase.parts.iter().map(|part| format!("  {}/{part}\n", phase.name)).collect();
+        format!("{:<width$}  {}\n{parts}", phase.name, phase.summary)
+    });
     super::print(&lines.collect::<String>())
 }
 

@@ -57,7 +57,7 @@ async fn task(run: Arc<Run>, plan: Arc<Plan>, index: usize, verdict: Verdict) ->
         }
         Verdict::Run => {
             reporter.emit(Event::PhaseStarted { host: host.clone(), phase: name.to_owned() });
-            match run.context(&task.host, name) {
+            match run.context(&task.host, name, task.parts.clone()) {
                 Some(context) => execute(task.phase, Arc::new(context)).await,
                 None => return Ended::Badly,
             }
