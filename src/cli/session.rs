@@ -41,7 +41,6 @@ pub fn contact<F, Fut>(
     global: &Global,
     command: &str,
     hosts: &[Host],
-    summary: bool,
     work: F,
 ) -> Result<u8, Failure>
 where
@@ -59,7 +58,8 @@ where
         verbosity: global.verbose,
         command: command.to_owned(),
         hosts: hosts.iter().map(|host| host.name.clone()).collect(),
-        summary,
+        summary: hosts.len() > 1 || command != "exec",
+        changes: !matches!(command, "exec" | "preflight"),
     };
     let status = runtime.block_on(async {
         let (reporter, renderer) = Renderer::start(options);

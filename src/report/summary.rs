@@ -32,6 +32,8 @@ pub struct HostSummary {
     pub unreachable: bool,
     /// Tasks that were skipped because of a failure elsewhere.
     pub skipped: usize,
+    /// Why the first of them was.
+    pub skip_reason: Option<String>,
     /// Time spent in tasks of this host.
     pub busy: Duration,
 }
@@ -57,7 +59,10 @@ impl Summary {
                 match outcome {
                     Outcome::Done { changes } => summary.changes += changes,
                     Outcome::NotNeeded { .. } => {}
-                    Outcome::Skipped { .. } => summary.skipped += 1,
+                    Outcome::Skipped { reason } => {
+                        summary.skipped += 1;
+                        summary.skip_reason.get_or_insert_with(|| reason.clone());
+                    }
                     Outcome::Failed { error, unreachable, changes } => {
                         summary.changes += changes;
                         summary.unreachable |= unreachable;
