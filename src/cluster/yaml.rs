@@ -1,5 +1,7 @@
 //! YAML as kubeadm writes it: alphabetical keys, lists not indented. Knows no schema.
 
+use std::net::Ipv4Addr;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -38,7 +40,23 @@ pub fn write<T: Serialize>(what: &'static str, value: &T) -> Result<String, Yaml
     let sorted = serde_json::to_value(value).map_err(|error| fail(error.to_string()))?;
     // Without block scalars, since long strings would be folded over several lines.
     let options = serde_saphyr::ser_options! { prefer_block_scalars: false };
-    serde_saphyr::to_string_with_options(&sorted, options).map_err(|error| fail(error.to_string()))
+    let text = serde_saphyr::to_string_with_options(&sorted, options)
+        .map_err(|error| fail(error.to_string()))?;
+    Ok(text.split('\n').map(plain_address).collect::<Vec<_>>().join("\n"))
+}
+
+/// Takes the quotes off an IPv4 address. The writer thinks that it looks like a number; kubeadm's does not, and
+/// hashes of configuration are hashes of text.
+fn plain_address(line: &str) -> String {
+    let plain = || {
+        let (before, value) = line.strip_suffix('"')?.split_once('"')?;
+        value.parse::<Ipv4Addr>().ok()?;
+        // Elsewhere quotes are part of a text.
+        let is_whole =
+            before.ends_with(": ") || before.split(' ').all(|part| matches!(part, "" | "-"));
+        is_whole.then(|| format!("{before}{value}"))
+    };
+    plain().unwrap_or_else(|| line.to_owned())
 }
 
 /// Lays `over` on top of `base`: maps merge key by key, everything else replaces.
@@ -63,7 +81,7 @@ mod tests {
         let text = write(
             "test",
             &json!({"b": ["x", "12:30", ""], "a": {}, "c": [{"z": 1, "y": "on"}], "d": null,
-                    "e": "0s", "f": "v1.20.2", "g": "0", "h": "*,x"}),
+                    "e": "0s", "f": "v1.20.2", "g": "0", "h": "*,x", "i": ["0.0.0.0", "say - \"1.2.3.4\"", {"j": "10.0.0.1"}]}),
         )
         .unwrap();
         insta::assert_snapshot!(text, @r#"
@@ -80,6 +98,10 @@ mod tests {
         f: v1.20.2
         g: "0"
         h: "*,x"
+        i:
+        - 0.0.0.0
+        - say - "1.2.3.4"
+        - j: 10.0.0.1
         "#);
         let back: Value = read("test", &text).unwrap();
         assert_eq!(back["c"][0]["y"], "on");
