@@ -9,9 +9,10 @@ export LC_ALL=C
   find /etc -type f -size -1024k -exec sha256sum {} + | sed 's/^\(................\)[^ ]* */content \1 /'
   find /run -maxdepth 1 -printf 'file %y %m %u:%g %p\n'
   awk '{ print "mount", $5 }' /proc/self/mountinfo
-  ss -Hlntu | awk '{ print "listen", $1, $5 }'
+  # 127.0.0.11 is Docker's resolver, on other ports after every boot.
+  ss -Hlntu | awk '$5 !~ /^127\.0\.0\.11:/ { print "listen", $1, $5 }'
   ps -eo comm= | sed 's/^/process /'
-  ip -o link | awk -F': ' '{ print "interface", $2 }'
+  ip -o link | awk -F'[:@] *' '{ print "interface", $2 }'
   ip -o route | sed 's/^/route /; s/ *$//'
   iptables-save 2>/dev/null | sed -n 's/^\(:[^ ]*\).*/iptables chain \1/p; s/^-A/iptables rule/p'
   systemctl list-unit-files --no-legend --state=enabled | awk '{ print "enabled", $1 }'
