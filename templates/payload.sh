@@ -585,12 +585,15 @@ sandboxes_by_ctr() {
 }
 
 # Kill every task and wait until all are gone. The CRI plugin deletes those it knows by itself, and a
-# deletion by force would wait for ever where it is quicker, so that comes last and bounded.
+# deletion by force would wait for ever where it is quicker, so that comes last and bounded. A sandbox ends
+# after the containers in it: otherwise containerd 2 takes its shim for dead, and the shim lives on.
 end_tasks() {
+	sandboxes=$(by_ctr containers ls -q 'labels."io.cri-containerd.kind"==sandbox') || return 1
 	tries=50
 	while tasks=$(by_ctr tasks ls -q) && [ -n "$tasks" ]; do
 		[ "$tries" -gt 0 ] || return 1
-		for id in $tasks; do
+		inner=$(printf '%s\n' "$tasks" | grep -Fvx -e "$sandboxes") || :
+		for id in ${inner:-$tasks}; do
 			limited 5 ctr --address "$socket" --namespace k8s.io tasks kill --signal SIGKILL "$id" || :
 			[ "$tries" -gt 25 ] ||
 				limited 5 ctr --address "$socket" --namespace k8s.io tasks delete --force "$id" || :
