@@ -39,7 +39,7 @@ pub struct Global {
     /// Only these hosts: names, globs, ranges, groups, roles; a leading ! excludes
     #[arg(short, long, global = true, value_name = "HOSTS")]
     pub limit: Option<String>,
-    /// How many hosts are worked on at once
+    /// How many steps are under way at once, over all hosts
     #[arg(long, global = true, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..))]
     pub parallel: u16,
     /// How the run is shown: auto and plain print for people, json prints one object per line

@@ -55,7 +55,7 @@ async fn on_every_host(
             Ok(()) => Outcome::Done { changes: 0 },
             Err(error) => Outcome::Failed {
                 error: error.to_string(),
-                unreachable: matches!(error, ExecError::Ssh(error) if error.could_not_reach()),
+                unreachable: matches!(error, ExecError::Ssh(error) if error.could_not_reach() || error.is_lost()),
                 changes: 0,
             },
         };

@@ -58,7 +58,7 @@ where
         verbosity: global.verbose,
         command: command.to_owned(),
         hosts: hosts.iter().map(|host| host.name.clone()).collect(),
-        summary: hosts.len() > 1 || command != "exec",
+        summary: hosts.len() > 1 || command != "exec" || global.output == OutputFormat::Json,
         changes: !matches!(command, "exec" | "preflight"),
     };
     let status = runtime.block_on(async {

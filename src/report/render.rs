@@ -172,7 +172,7 @@ impl Screen {
                     });
                 }
             }
-            Event::Check { host, name, severity, message } if *severity != Severity::Passed => {
+            Event::Check { host, name, severity, message, .. } if *severity != Severity::Passed => {
                 let label = if *severity == Severity::Error { "ERROR" } else { "WARNING" };
                 let width = self.width;
                 self.line(&format!(

@@ -9,7 +9,7 @@ use crate::report::Event;
 /// Run the phase. Printed when the run made something of the cluster, not on every converging run.
 pub async fn run(context: Arc<Context>) -> Result<Done, PhaseError> {
     let run = &context.run;
-    if context.dry_run() || !run.makes_control_plane() {
+    if context.dry_run() || run.control_plane().was_there() {
         return Ok(Done::NotNeeded("the cluster was there before".to_owned()));
     }
     let cluster = run.cluster();
