@@ -4,6 +4,8 @@
 //! that only the cluster layer can render (configuration documents, the CA) is taken from the golden
 //! object itself, so what is compared is everything around it.
 
+#![expect(clippy::unwrap_used, reason = "a helper of a test that cannot go on should panic")]
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 

@@ -156,7 +156,7 @@ pub struct WorkflowArgs {
 pub enum PhaseCommand {
     /// Run one phase of the workflow, with all below it
     Phase {
-        /// Name of the phase, for example certs or addon/coredns; without it the phases are listed
+        /// Name of the phase, for example certs, certs/ca or addon/coredns; without it the phases are listed
         name: Option<String>,
         /// Options of workflows.
         #[command(flatten)]

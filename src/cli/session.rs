@@ -8,7 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::inventory::{self, Host, Inventory};
-use crate::report::{Format, Options, Renderer, Reporter, exit};
+use crate::report::{Event, Format, Options, Renderer, Reporter, exit};
 
 use super::args::{Global, OutputFormat};
 use super::failure::Failure;
@@ -41,7 +41,6 @@ pub fn contact<F, Fut>(
     global: &Global,
     command: &str,
     hosts: &[Host],
-    summary: bool,
     work: F,
 ) -> Result<u8, Failure>
 where
@@ -59,7 +58,8 @@ where
         verbosity: global.verbose,
         command: command.to_owned(),
         hosts: hosts.iter().map(|host| host.name.clone()).collect(),
-        summary,
+        summary: hosts.len() > 1 || command != "exec",
+        changes: !matches!(command, "exec" | "preflight"),
     };
     let status = runtime.block_on(async {
         let (reporter, renderer) = Renderer::start(options);
@@ -78,7 +78,7 @@ where
         }
         let summary = renderer.finish().await;
         result?;
-        Ok(if cancel.is_cancelled() { exit::INTERRUPTED } else { summary.exit_status() })
+        Ok(summary.exit_status())
     });
     // Tasks that an abort left behind must not hold the process.
     runtime.shutdown_background();
@@ -100,9 +100,6 @@ async fn watch_signals(cancel: CancellationToken, abort: CancellationToken, repo
             return;
         }
         cancel.cancel();
-        reporter.emit(crate::report::Event::Message {
-            text: "interrupted: steps under way are finished, no others begin; once more aborts at once"
-                .to_owned(),
-        });
+        reporter.emit(Event::Interrupted);
     }
 }

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use crate::cluster::Cluster;
 use crate::inventory::{Host, Role, fold_hosts};
 use crate::phases::{Mode, Run, RunOptions};
-use crate::workflow::{self, APPLY, Choice, INIT, JOIN, Phase, RESET};
+use crate::workflow::{self, APPLY, Choice, Phase, RESET};
 
 use super::args::{ApplyArgs, Global, PhaseCommand, ResetArgs, RunArgs, WorkflowArgs};
 use super::failure::Failure;
 use super::session::{self, Selected};
 
-type Phases = &'static [&'static Phase];
+type Phases<'a> = &'a [&'static Phase];
 
 pub fn apply(global: &Global, args: ApplyArgs) -> Result<u8, Failure> {
     let selected = session::select(global)?;
@@ -21,11 +21,11 @@ pub fn apply(global: &Global, args: ApplyArgs) -> Result<u8, Failure> {
 }
 
 pub fn init(global: &Global, args: WorkflowArgs) -> Result<u8, Failure> {
-    one_role(global, "init", INIT, args, Role::ControlPlane)
+    one_role(global, "init", &workflow::init(), args, Role::ControlPlane)
 }
 
 pub fn join(global: &Global, args: WorkflowArgs) -> Result<u8, Failure> {
-    one_role(global, "join", JOIN, args, Role::Worker)
+    one_role(global, "join", &workflow::join(), args, Role::Worker)
 }
 
 pub fn reset(global: &Global, args: ResetArgs) -> Result<u8, Failure> {
@@ -40,7 +40,7 @@ pub fn reset(global: &Global, args: ResetArgs) -> Result<u8, Failure> {
 fn one_role(
     global: &Global,
     command: &str,
-    phases: Phases,
+    phases: Phases<'_>,
     args: WorkflowArgs,
     role: Role,
 ) -> Result<u8, Failure> {
@@ -58,16 +58,20 @@ fn one_role(
     run(global, command, phases, selected, &args.run, args.upload_certs, choice)
 }
 
-fn list(phases: Phases) -> Result<u8, Failure> {
+fn list(phases: Phases<'_>) -> Result<u8, Failure> {
     let width = phases.iter().map(|phase| phase.name.len()).max().unwrap_or(0);
-    let lines = phases.iter().map(|phase| format!("{:<width$}  {}\n", phase.name, phase.summary));
+    let lines = phases.iter().map(|phase| {
+        let parts: String =
+            phase.parts.iter().map(|part| format!("  {}/{part}\n", phase.name)).collect();
+        format!("{:<width$}  {}\n{parts}", phase.name, phase.summary)
+    });
     super::print(&lines.collect::<String>())
 }
 
 pub(super) fn run(
     global: &Global,
     command: &str,
-    phases: Phases,
+    phases: Phases<'_>,
     selected: Selected,
     args: &RunArgs,
     upload_certs: bool,
@@ -85,7 +89,7 @@ pub(super) fn run(
     ignore.extend(args.ignore_preflight_errors.iter().map(|name| name.to_lowercase()));
 
     let hosts = selected.hosts.clone();
-    let status = session::contact(global, command, &hosts, true, |reporter, cancel| async move {
+    let status = session::contact(global, command, &hosts, |reporter, cancel| async move {
         let options =
             RunOptions { mode, ignore, upload_certs, parallel, cancel: cancel.clone(), reporter };
         let run = Run::new(selected.inventory, selected.hosts, cluster, options);

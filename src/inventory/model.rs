@@ -205,6 +205,8 @@ pub struct Timeouts {
     pub control_plane_component_health_check: Duration,
     /// `kubelet_health_check`: the kubelet's healthz; 4 minutes.
     pub kubelet_health_check: Duration,
+    /// `discovery`: the controller manager's signature under cluster-info; 5 minutes.
+    pub discovery: Duration,
     /// `tls_bootstrap`: a joining kubelet's certificate and Node; 5 minutes.
     pub tls_bootstrap: Duration,
 }
@@ -214,6 +216,7 @@ impl Default for Timeouts {
         Self {
             control_plane_component_health_check: Duration::from_secs(240),
             kubelet_health_check: Duration::from_secs(240),
+            discovery: Duration::from_secs(300),
             tls_bootstrap: Duration::from_secs(300),
         }
     }

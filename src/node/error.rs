@@ -4,6 +4,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::facts::FactsError;
+use crate::report::printable_line;
+
 use super::transport::{Exit, Output, TransportError};
 
 /// How much of what a host printed an error repeats.
@@ -56,7 +58,7 @@ pub enum NodeError {
         source: FactsError,
     },
     /// A path that cannot be used on a host.
-    #[error("`{}`: not a usable path on a host: expected an absolute one without `..`, `//` and control characters", printable(.path))]
+    #[error("`{}`: not a usable path on a host: expected an absolute one without `..`, `//` and control characters", readable(.path))]
     Path {
         /// The path.
         path: String,
@@ -94,20 +96,15 @@ impl NodeError {
 
 /// The end of what a host printed, on one line, short, and harmless to a terminal.
 fn last_lines(text: &str) -> String {
-    let mut lines: Vec<_> = text
-        .lines()
-        .rev()
-        .map(printable)
-        .filter(|line| !line.is_empty())
-        .take(LAST_LINES)
-        .collect();
+    let mut lines: Vec<_> =
+        text.lines().rev().map(readable).filter(|line| !line.is_empty()).take(LAST_LINES).collect();
     lines.reverse();
     lines.join("; ")
 }
 
-fn printable(line: &str) -> String {
-    let line = line.trim().trim_start_matches("fleetadm: ");
-    line.chars().filter(|c| !c.is_control()).take(LINE_LENGTH).collect()
+/// The payload's own prefix says nothing here: the error says what ran.
+fn readable(line: &str) -> String {
+    printable_line(line.trim().trim_start_matches("fleetadm: "), LINE_LENGTH)
 }
 
 fn hint(stderr: &str) -> Option<&'static str> {
@@ -142,7 +139,7 @@ mod tests {
             .to_vec();
         let output = Output { exit: Exit::Status(1), stdout: Zeroizing::default(), stderr };
         let error = NodeError::failed("cp-1", "install".to_owned(), &output);
-        insta::assert_snapshot!(error, @"cp-1: install failed: noise; cat: write error: No space left on device; /etc/[31mx: cannot be written (free some space on the host and run again)");
+        insta::assert_snapshot!(error, @"cp-1: install failed: noise; cat: write error: No space left on device; /etc/x: cannot be written (free some space on the host and run again)");
     }
 
     #[test]

@@ -1,11 +1,16 @@
 //! The SSH layer as a [`Transport`].
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use zeroize::Zeroizing;
 
 use crate::ssh::{self, Connection, RunOptions, SshError};
 
 use super::transport::{Exit, Input, MAX_OUTPUT, Output, Transport, TransportError};
+
+/// Limit for commands that are fed a file of any size.
+const STREAM_TIMEOUT: Duration = Duration::from_secs(3600);
 
 /// Runs commands as root over one SSH connection.
 pub struct SshTransport(Connection);
@@ -25,8 +30,14 @@ impl Transport for SshTransport {
             Input::Bytes(bytes) => ssh::Input::Bytes(bytes),
             Input::Reader(reader) => ssh::Input::Reader(reader),
         };
-        let options =
-            RunOptions { as_root: true, stdout_limit: MAX_OUTPUT, ..RunOptions::default() };
+        // What is streamed is large, and how long it takes is the network's affair.
+        let timeout = matches!(input, ssh::Input::Reader(_)).then_some(STREAM_TIMEOUT);
+        let options = RunOptions {
+            as_root: true,
+            timeout,
+            stdout_limit: MAX_OUTPUT,
+            ..RunOptions::default()
+        };
         let output =
             self.0.run_with(command, input, &options).await.map_err(|error| match error {
                 SshError::Timeout { limit } => TransportError::TimedOut(limit),

@@ -26,12 +26,23 @@ pub struct Context {
     pub run: Arc<Run>,
     state: Arc<HostState>,
     phase: &'static str,
+    parts: Option<Vec<&'static str>>,
     changes: AtomicUsize,
 }
 
 impl Context {
-    pub(super) fn new(run: Arc<Run>, state: Arc<HostState>, phase: &'static str) -> Self {
-        Self { run, state, phase, changes: AtomicUsize::new(0) }
+    pub(super) fn new(
+        run: Arc<Run>,
+        state: Arc<HostState>,
+        phase: &'static str,
+        parts: Option<Vec<&'static str>>,
+    ) -> Self {
+        Self { run, state, phase, parts, changes: AtomicUsize::new(0) }
+    }
+
+    /// Whether this subphase is wanted.
+    pub fn wants(&self, part: &str) -> bool {
+        self.parts.as_ref().is_none_or(|parts| parts.contains(&part))
     }
 
     /// The host.

@@ -234,7 +234,7 @@ impl Context {
     /// A client of the API server; `None` only in a dry run on a host that is no control plane yet.
     ///
     /// # Errors
-    /// As [`ControlPlane::api`].
+    /// The host cannot be reached, or is no control plane yet.
     pub async fn api(&self) -> Result<Option<&ApiClient>, PhaseError> {
         self.run.control_plane().api(&self.run).await
     }

@@ -41,7 +41,7 @@ fn complaint(log: &str) -> Option<String> {
     // The message behind klog's own header, or behind journald's.
     let message =
         line.split_once("] ").or_else(|| line.split_once("]: ")).map_or(line, |(_, rest)| rest);
-    Some(crate::report::printable(message.trim(), 300))
+    Some(crate::report::printable_line(message.trim(), 300))
 }
 
 #[cfg(test)]

@@ -53,6 +53,11 @@ pub enum PhaseError {
 }
 
 impl PhaseError {
+    /// The operator wanted the run to stop; nothing is wrong.
+    pub fn interrupted(&self) -> bool {
+        matches!(self, Self::Interrupted | Self::Api(ApiError::Cancelled { .. }))
+    }
+
     /// The host could not be reached (exit status 4 rather than 3).
     pub fn unreachable(&self) -> bool {
         match self {

@@ -151,9 +151,15 @@ impl Run {
     }
 
     /// A context for one phase on one host; `None` for a host that is not part of the run.
-    pub fn context(self: &Arc<Self>, host: &str, phase: &'static str) -> Option<Context> {
+    /// `parts` are the subphases that are wanted, `None` for all.
+    pub fn context(
+        self: &Arc<Self>,
+        host: &str,
+        phase: &'static str,
+        parts: Option<Vec<&'static str>>,
+    ) -> Option<Context> {
         let state = self.hosts.iter().find(|state| state.host.name == host)?;
-        Some(Context::new(self.clone(), state.clone(), phase))
+        Some(Context::new(self.clone(), state.clone(), phase, parts))
     }
 
     /// The connection to a host, made at the first use.

@@ -1,6 +1,6 @@
 //! Keys, certificate authorities and leaf certificates, as kubeadm lays them out under its PKI directory.
 //!
-//! [`ensure`] takes the files a host has and returns the files it should have. The rest of the module
+//! [`ensure()`] takes the files a host has and returns the files it should have. The rest of the module
 //! is what that needs: [`PrivateKey`], [`Certificate`], the table [`CERTIFICATES`] and the per-release
 //! [`Profile`].
 //!

@@ -90,6 +90,8 @@ pub enum Event {
         /// The secret.
         secret: SecretString,
     },
+    /// The operator wants the run to stop: steps under way are finished, no others begin.
+    Interrupted,
     /// Text for people at the end of a run, for example the join command.
     Message {
         /// Lines of text.

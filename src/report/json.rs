@@ -116,6 +116,7 @@ fn object(event: &Event) -> Value {
         Event::Disclosed { what, secret } => {
             json!({"kind": "disclosed", "what": what, "secret": secret.expose_secret()})
         }
+        Event::Interrupted => json!({"kind": "interrupted"}),
         Event::Message { text } => json!({"kind": "message", "text": text}),
     }
 }

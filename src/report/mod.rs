@@ -9,4 +9,4 @@ mod text;
 pub use event::{Event, Outcome, Reporter, Severity};
 pub use render::{Format, Options, Renderer};
 pub use summary::{HostSummary, Summary, exit};
-pub use text::printable;
+pub use text::{printable, printable_line};

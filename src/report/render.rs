@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 
 use super::json;
 use super::summary::Summary;
-use super::text::printable;
+use super::text::printable_line;
 use super::{Event, Outcome, Reporter, Severity};
 
 /// How long a line of host text may get on a terminal, in characters.
@@ -40,6 +40,8 @@ pub struct Options {
     pub hosts: Vec<String>,
     /// Whether to end with a table of hosts.
     pub summary: bool,
+    /// Whether the command can change hosts, so that changes are worth counting.
+    pub changes: bool,
 }
 
 /// A running renderer.
@@ -126,7 +128,7 @@ impl Screen {
 
     fn host_line(&self, host: &str, phase: &str, text: &str) {
         let width = self.width;
-        self.line(&format!("{host:<width$}  {phase:<26} {}", printable(text, LINE_LIMIT)));
+        self.line(&format!("{host:<width$}  {phase:<26} {}", printable_line(text, LINE_LIMIT)));
     }
 
     fn show(&mut self, event: &Event) {
@@ -148,7 +150,7 @@ impl Screen {
                     let verb = if *dry_run { "would " } else { "" };
                     self.host_line(host, phase, &format!("{verb}{what}"));
                     for line in detail.iter().flat_map(|text| text.lines()) {
-                        self.line(&format!("    {}", printable(line, LINE_LIMIT)));
+                        self.line(&format!("    {}", printable_line(line, LINE_LIMIT)));
                     }
                 } else {
                     self.pending.push((host.clone(), phase.clone(), what.clone()));
@@ -160,7 +162,7 @@ impl Screen {
             Event::Note { host, text } if self.verbosity > 0 => self.host_line(host, "", text),
             Event::Output { host, line, stderr } => {
                 let width = self.width;
-                let line = format!("{host:<width$}  {}", printable(line, LINE_LIMIT));
+                let line = format!("{host:<width$}  {}", printable_line(line, LINE_LIMIT));
                 if *stderr {
                     self.line(&line);
                 } else {
@@ -175,8 +177,8 @@ impl Screen {
                 let width = self.width;
                 self.line(&format!(
                     "{host:<width$}  [{label} {}]: {}",
-                    printable(name, 200),
-                    printable(message, LINE_LIMIT)
+                    printable_line(name, 200),
+                    printable_line(message, LINE_LIMIT)
                 ));
             }
             Event::Disclosed { what, secret } => {
@@ -185,9 +187,12 @@ impl Screen {
                     let _ = writeln!(std::io::stdout().lock(), "{}", secret.expose_secret());
                 });
             }
+            Event::Interrupted => self.line(
+                "interrupted: steps under way are finished, no others begin; once more aborts at once",
+            ),
             Event::Message { text } => {
                 for line in text.lines() {
-                    self.line(&printable(line, LINE_LIMIT));
+                    self.line(&printable_line(line, LINE_LIMIT));
                 }
             }
             _ => {}
@@ -208,7 +213,8 @@ impl Screen {
                 }
                 self.host_line(host, phase, &format!("failed: {error}"));
             }
-            Outcome::Skipped { reason } => {
+            // Everything behind a failure is skipped; the summary says once per host why.
+            Outcome::Skipped { reason } if self.verbosity > 0 => {
                 self.host_line(host, phase, &format!("skipped: {reason}"));
             }
             Outcome::Done { .. } if !changed.is_empty() => {
@@ -233,7 +239,7 @@ impl Screen {
             self.running.iter().take(6).map(|(host, phase)| format!("{host} {phase}")).collect();
         let more = self.running.len().saturating_sub(shown.len());
         let tail = if more > 0 { format!(" and {more} more") } else { String::new() };
-        self.progress.set_message(printable(&format!("{}{tail}", shown.join(", ")), 500));
+        self.progress.set_message(printable_line(&format!("{}{tail}", shown.join(", ")), 500));
     }
 
     fn finish(&mut self, options: &Options, summary: &Summary) {
@@ -242,21 +248,27 @@ impl Screen {
             let result = match &host.failure {
                 Some((phase, _)) if host.unreachable => format!("unreachable in {phase}"),
                 Some((phase, _)) => format!("failed in {phase}"),
-                None if host.skipped > 0 => format!("incomplete, {} skipped", host.skipped),
-                None => "ok".to_owned(),
+                None => match &host.skip_reason {
+                    Some(reason) => format!("incomplete: {reason}"),
+                    None => "ok".to_owned(),
+                },
             };
             let width = self.width;
-            self.line(&format!(
-                "{name:<width$}  {result:<26} {} changed, {:.1} s",
-                host.changes,
-                host.busy.as_secs_f32()
-            ));
+            let changed = match options.changes {
+                true => format!("{} changed, ", host.changes),
+                false => String::new(),
+            };
+            let seconds = host.busy.as_secs_f32();
+            self.line(&format!("{name:<width$}  {result:<26} {changed}{seconds:.1} s"));
         }
+        let changed = match options.changes {
+            true => format!("{} changed, ", summary.changes()),
+            false => String::new(),
+        };
         self.line(&format!(
-            "{}: {} hosts, {} changed, {} failed, {} warnings in {:.1} s",
+            "{}: {} hosts, {changed}{} failed, {} warnings in {:.1} s",
             options.command,
             summary.hosts.len(),
-            summary.changes(),
             summary.failed(),
             summary.warnings,
             self.started.elapsed().as_secs_f32()

@@ -32,6 +32,8 @@ pub struct HostSummary {
     pub unreachable: bool,
     /// Tasks that were skipped because of a failure elsewhere.
     pub skipped: usize,
+    /// Why the first of them was.
+    pub skip_reason: Option<String>,
     /// Time spent in tasks of this host.
     pub busy: Duration,
 }
@@ -43,6 +45,8 @@ pub struct Summary {
     pub hosts: BTreeMap<String, HostSummary>,
     /// Warnings seen.
     pub warnings: usize,
+    /// The operator stopped the run.
+    pub interrupted: bool,
 }
 
 impl Summary {
@@ -55,7 +59,10 @@ impl Summary {
                 match outcome {
                     Outcome::Done { changes } => summary.changes += changes,
                     Outcome::NotNeeded { .. } => {}
-                    Outcome::Skipped { .. } => summary.skipped += 1,
+                    Outcome::Skipped { reason } => {
+                        summary.skipped += 1;
+                        summary.skip_reason.get_or_insert_with(|| reason.clone());
+                    }
                     Outcome::Failed { error, unreachable, changes } => {
                         summary.changes += changes;
                         summary.unreachable |= unreachable;
@@ -64,6 +71,7 @@ impl Summary {
                 }
             }
             Event::Warning { .. } => self.warnings += 1,
+            Event::Interrupted => self.interrupted = true,
             _ => {}
         }
     }
@@ -78,9 +86,11 @@ impl Summary {
         self.hosts.values().filter(|host| host.failure.is_some()).count()
     }
 
-    /// The exit status of the design: 0, 3 or 4 (the higher wins).
+    /// The exit status of the design: 0, 3 or 4 (the higher wins), or 130 for a run that was stopped.
     pub fn exit_status(&self) -> u8 {
-        if self.hosts.values().any(|host| host.unreachable) {
+        if self.interrupted {
+            exit::INTERRUPTED
+        } else if self.hosts.values().any(|host| host.unreachable) {
             exit::UNREACHABLE
         } else if self.failed() > 0 {
             exit::FAILED

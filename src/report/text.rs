@@ -1,27 +1,131 @@
-//! Making text from hosts fit for a terminal.
+//! Text from hosts, made safe to show. Only for display: never parse what comes out.
 
-/// The text without control characters (ANSI sequences lose their escape byte and so their power), tabs
-/// kept, cut at `limit` characters.
-pub fn printable(text: &str, limit: usize) -> String {
-    let mut out: String = text
-        .chars()
-        .filter(|c| *c == '\t' || !c.is_control())
-        .filter(|c| !matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'))
-        .take(limit)
-        .collect();
-    if text.chars().count() > limit {
-        out.push('…');
+use std::borrow::Cow;
+use std::iter::Peekable;
+use std::str::Chars;
+
+/// `text` without terminal escape sequences, control characters and characters that reorder or hide
+/// text. Newlines and tabs stay.
+pub fn printable(text: &str) -> Cow<'_, str> {
+    if !text.chars().any(is_unwanted) {
+        return Cow::Borrowed(text);
     }
-    out
+    let mut clean = String::with_capacity(text.len());
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            '\u{1b}' => skip_escape(&mut chars),
+            // The eight-bit forms of `ESC [` and of the string sequences.
+            '\u{9b}' => skip_control_sequence(&mut chars),
+            '\u{90}' | '\u{98}' | '\u{9d}'..='\u{9f}' => skip_string(&mut chars),
+            c if is_unwanted(c) => {}
+            c => clean.push(c),
+        }
+    }
+    Cow::Owned(clean)
+}
+
+/// Like [`printable`], on one line and cut at `limit` characters.
+pub fn printable_line(text: &str, limit: usize) -> String {
+    let clean = printable(text);
+    let mut chars = clean.chars().map(|c| if c == '\n' { ' ' } else { c });
+    let mut line: String = chars.by_ref().take(limit).collect();
+    if chars.next().is_some() {
+        line.push('…');
+    }
+    line
+}
+
+fn is_unwanted(c: char) -> bool {
+    match c {
+        '\n' | '\t' => false,
+        // Marks and overrides of the writing direction, zero-width and line-separating characters.
+        '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' => true,
+        '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}' => true,
+        c => c.is_control(),
+    }
+}
+
+fn skip_escape(chars: &mut Peekable<Chars<'_>>) {
+    match chars.peek() {
+        Some('[') => {
+            chars.next();
+            skip_control_sequence(chars);
+        }
+        Some(']' | 'P' | 'X' | '^' | '_') => {
+            chars.next();
+            skip_string(chars);
+        }
+        Some(' '..='/') => {
+            while chars.next_if(|c| matches!(c, ' '..='/')).is_some() {}
+            chars.next_if(|c| matches!(c, '0'..='~'));
+        }
+        Some('0'..='~') => {
+            chars.next();
+        }
+        _ => {}
+    }
+}
+
+/// Parameters, then one final byte.
+fn skip_control_sequence(chars: &mut Peekable<Chars<'_>>) {
+    while chars.next_if(|c| matches!(c, ' '..='?')).is_some() {}
+    chars.next_if(|c| matches!(c, '@'..='~'));
+}
+
+/// Everything up to the terminator. One that is not terminated ends with its line, so that a host
+/// cannot hide the rest of its output.
+fn skip_string(chars: &mut Peekable<Chars<'_>>) {
+    while let Some(c) = chars.next_if(|c| *c != '\n') {
+        match c {
+            '\u{7}' | '\u{9c}' => return,
+            '\u{1b}' if chars.next_if_eq(&'\\').is_some() => return,
+            _ => {}
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::printable;
+    #[test]
+    fn lines_are_cut_and_joined() {
+        assert_eq!(super::printable_line("a\nb\x1b[31mc", 10), "a bc");
+        assert_eq!(super::printable_line("abcdef", 3), "abc…");
+    }
+
+    use proptest::prelude::*;
+
+    use super::*;
 
     #[test]
-    fn escape_sequences_and_direction_overrides_lose_their_power() {
-        assert_eq!(printable("\x1b[31mred\x07\u{202e}x\ty", 100), "[31mredx\ty");
-        assert_eq!(printable("abcdef", 3), "abc…");
+    fn strips_what_a_terminal_would_act_on() {
+        let cases = [
+            ("plain\ttext\n", "plain\ttext\n"),
+            ("grüße, 世界", "grüße, 世界"),
+            ("\u{1b}[31mred\u{1b}[0m", "red"),
+            ("\u{1b}[2J\u{1b}[1;1Hgone", "gone"),
+            ("\u{1b}]0;title\u{7}text", "text"),
+            ("\u{1b}]8;;http://evil\u{1b}\\link\u{1b}]8;;\u{1b}\\", "link"),
+            ("\u{1b}]52;c;unterminated\nnext line", "\nnext line"),
+            ("\u{9b}31mred", "red"),
+            ("\u{1b}(Bcharset", "charset"),
+            ("\u{1b}creset", "reset"),
+            ("over\rwrite\u{8}\u{0}", "overwrite"),
+            ("a\u{202e}b\u{200b}c", "abc"),
+            ("\u{1b}", ""),
+        ];
+        for (text, clean) in cases {
+            assert_eq!(printable(text), clean, "{text:?}");
+        }
+        assert!(matches!(printable("plain"), Cow::Borrowed(_)));
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_unwanted_is_left(text in "[\\x00-\\x7f\u{80}-\u{9f}\u{2000}-\u{2070}]{0,40}") {
+            let clean = printable(&text).into_owned();
+            prop_assert!(!clean.chars().any(is_unwanted));
+            prop_assert_eq!(printable(&clean), clean.as_str());
+        }
     }
 }

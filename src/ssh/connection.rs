@@ -16,8 +16,8 @@ use tokio::time::{sleep, timeout};
 
 use super::error::{HostKeyError, SshError, TunnelError};
 use super::known_hosts::{HostKeys, endpoint};
-use super::sanitize::printable;
 use crate::inventory::{Become, SshSettings};
+use crate::report::printable;
 
 /// Commands at once on one connection: fewer than sshd's MaxSessions, which is 10 by default.
 const MAX_SESSIONS: usize = 8;

@@ -216,7 +216,7 @@ fn handshake_error(endpoint: &str, error: ClientError) -> SshError {
         ClientError::Protocol(russh::Error::NoCommonAlgo { kind, theirs, .. }) => format!(
             "no common {} algorithm; the server offers only {}",
             format!("{kind:?}").to_lowercase(),
-            super::sanitize::printable(&theirs.join(", "))
+            crate::report::printable(&theirs.join(", "))
         ),
         ClientError::Protocol(
             russh::Error::Disconnect | russh::Error::HUP | russh::Error::IO(_),

@@ -17,7 +17,7 @@ use super::connection::Connection;
 use super::error::SshError;
 use super::lines::LineSplitter;
 use super::privilege;
-use super::sanitize::printable;
+use crate::report::printable;
 
 /// Piece size when standard input comes from a reader.
 const CHUNK: usize = 128 * 1024;

@@ -15,7 +15,6 @@ mod known_hosts;
 mod lines;
 mod pattern;
 mod privilege;
-pub mod sanitize;
 
 pub use connection::{Connection, Tunnel};
 pub use connector::{Connector, Environment};

@@ -57,7 +57,7 @@ async fn task(run: Arc<Run>, plan: Arc<Plan>, index: usize, verdict: Verdict) ->
         }
         Verdict::Run => {
             reporter.emit(Event::PhaseStarted { host: host.clone(), phase: name.to_owned() });
-            match run.context(&task.host, name) {
+            match run.context(&task.host, name, task.parts.clone()) {
                 Some(context) => execute(task.phase, Arc::new(context)).await,
                 None => return Ended::Badly,
             }
@@ -76,6 +76,7 @@ async fn execute(phase: &'static Phase, context: Arc<Context>) -> Outcome {
     match with_hooks(phase, context.clone()).await {
         Ok(Done::Finished) => Outcome::Done { changes: context.changes() },
         Ok(Done::NotNeeded(reason)) => Outcome::NotNeeded { reason },
+        Err(error) if error.interrupted() => Outcome::Skipped { reason: error.to_string() },
         Err(error) => Outcome::Failed {
             unreachable: error.unreachable(),
             error: error.to_string(),

@@ -23,6 +23,8 @@ pub struct Phase {
     pub scope: Scope,
     /// What must be done before.
     pub needs: &'static [Need],
+    /// kubeadm's subphases of it, which can be chosen one by one; empty where there are none.
+    pub parts: &'static [&'static str],
     /// Does it.
     pub run: fn(Arc<Context>) -> PhaseFuture,
 }
@@ -69,8 +71,34 @@ impl Need {
     }
 }
 
+impl Phase {
+    /// Whether `pattern` names this phase, a parent of it, or one of its parts.
+    pub fn is_named_by(&self, pattern: &str) -> bool {
+        names_phase(pattern, self.name) || self.part_named_by(pattern).is_some()
+    }
+
+    /// The part that `pattern` names: `certs/ca`.
+    pub fn part_named_by(&self, pattern: &str) -> Option<&'static str> {
+        let (phase, part) = pattern.rsplit_once('/')?;
+        let bare = self.name.split_once('/').map_or(self.name, |(_, bare)| bare);
+        let named = phase == self.name || phase == bare;
+        self.parts.iter().find(|known| named && **known == part).copied()
+    }
+
+    /// The parts that are wanted: `None` for the whole phase.
+    pub fn parts_wanted(&self, only: &[String], skip: &[String]) -> Option<Vec<&'static str>> {
+        let whole = only.is_empty() || only.iter().any(|name| names_phase(name, self.name));
+        let chosen =
+            |part: &str| whole || only.iter().any(|name| self.part_named_by(name) == Some(part));
+        let skipped = |part: &str| skip.iter().any(|name| self.part_named_by(name) == Some(part));
+        let wanted: Vec<&'static str> =
+            self.parts.iter().filter(|part| chosen(part) && !skipped(part)).copied().collect();
+        (wanted.len() < self.parts.len()).then_some(wanted)
+    }
+}
+
 /// Whether `pattern` names this phase: `init/certs`, `certs`, or a parent of either.
-pub fn names_phase(pattern: &str, phase: &str) -> bool {
+fn names_phase(pattern: &str, phase: &str) -> bool {
     let bare = phase.split_once('/').map_or(phase, |(_, bare)| bare);
     [phase, bare].into_iter().any(|name| {
         name.strip_prefix(pattern).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
@@ -80,6 +108,22 @@ pub fn names_phase(pattern: &str, phase: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::names_phase;
+    use crate::workflow::APPLY;
+
+    #[test]
+    fn parts_are_chosen_and_skipped_one_by_one() {
+        let certs = APPLY.iter().find(|phase| phase.name == "init/certs").unwrap();
+        let parts = |only: &[&str], skip: &[&str]| {
+            let owned =
+                |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
+            certs.parts_wanted(&owned(only), &owned(skip))
+        };
+        assert_eq!(parts(&[], &[]), None);
+        assert_eq!(parts(&["certs"], &[]), None);
+        assert_eq!(parts(&["certs/ca", "init/certs/sa"], &[]).unwrap(), ["ca", "sa"]);
+        assert_eq!(parts(&[], &["certs/sa"]).unwrap().len(), certs.parts.len() - 1);
+        assert!(certs.is_named_by("certs/ca") && !certs.is_named_by("certs/cab"));
+    }
 
     #[test]
     fn a_phase_is_named_with_or_without_its_workflow() {

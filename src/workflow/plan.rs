@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::inventory::Host;
 
-use super::phase::{Need, Phase, names_phase};
+use super::phase::{Need, Phase};
 
 /// One phase on one host.
 pub struct Task {
@@ -15,6 +15,8 @@ pub struct Task {
     pub host: String,
     /// Left out by `--skip-phases`: counts as done without being run.
     pub left_out: bool,
+    /// The parts of the phase that are wanted; `None` for all.
+    pub parts: Option<Vec<&'static str>>,
     /// Tasks that must have succeeded, by index.
     pub needs: Vec<usize>,
     /// Tasks that must have ended, however, by index.
@@ -51,7 +53,7 @@ impl Choice {
     /// The first name that stands for none.
     pub fn check(&self, phases: &[&'static Phase]) -> Result<(), UnknownPhase> {
         for name in self.only.iter().chain(&self.skip) {
-            if !phases.iter().any(|phase| names_phase(name, phase.name)) {
+            if !phases.iter().any(|phase| phase.is_named_by(name)) {
                 return Err(UnknownPhase {
                     name: name.clone(),
                     known: phases.iter().map(|phase| phase.name).collect(),
@@ -69,10 +71,14 @@ impl Plan {
         let mut index: HashMap<(&'static str, &str), usize> = HashMap::new();
         let mut by_phase: HashMap<&'static str, Vec<usize>> = HashMap::new();
         let wanted = |phase: &Phase| {
-            choice.only.is_empty() || choice.only.iter().any(|name| names_phase(name, phase.name))
+            choice.only.is_empty() || choice.only.iter().any(|name| phase.is_named_by(name))
         };
         for phase in phases.iter().filter(|phase| wanted(phase)) {
-            let left_out = choice.skip.iter().any(|name| names_phase(name, phase.name));
+            let parts = phase.parts_wanted(&choice.only, &choice.skip);
+            let skipped =
+                |name: &String| phase.is_named_by(name) && phase.part_named_by(name).is_none();
+            let left_out =
+                choice.skip.iter().any(skipped) || parts.as_ref().is_some_and(Vec::is_empty);
             for host in hosts.iter().filter(|host| phase.scope.covers(host)) {
                 let mut needs = Vec::new();
                 let mut needs_ended = Vec::new();
@@ -92,7 +98,8 @@ impl Plan {
                     }
                 }
                 let task = tasks.len();
-                tasks.push(Task { phase, host: host.name.clone(), left_out, needs, needs_ended });
+                let (host_name, parts) = (host.name.clone(), parts.clone());
+                tasks.push(Task { phase, host: host_name, left_out, parts, needs, needs_ended });
                 index.insert((phase.name, host.name.as_str()), task);
                 by_phase.entry(phase.name).or_default().push(task);
             }

@@ -9,12 +9,14 @@ use crate::phases::{cluster, init, join, prepare, reset};
 use Need::{EverywhereEnded, FirstControlPlane, Here};
 
 macro_rules! phases {
-    ($($constant:ident = $name:literal, $summary:literal, $scope:ident, [$($need:expr),*], $run:path;)*) => {
+    ($($constant:ident = $name:literal, $summary:literal, $scope:ident, [$($need:expr),*],
+        $run:path $(, parts [$($part:literal),*])?;)*) => {
         $(static $constant: Phase = Phase {
             name: $name,
             summary: $summary,
             scope: Scope::$scope,
             needs: &[$($need),*],
+            parts: &[$($($part),*)?],
             run: |context| Box::pin($run(context)),
         };)*
     };
@@ -34,13 +36,14 @@ phases! {
         EveryHost, [Here("init/preflight"), Here("join/preflight")], prepare::files::run;
 
     CERTS = "init/certs", "Make the certificate authorities, certificates and keys",
-        FirstControlPlane, [Here("init/preflight")], init::certs::run;
+        FirstControlPlane, [Here("init/preflight")], init::certs::run, parts ["ca", "apiserver", "apiserver-kubelet-client", "front-proxy-ca", "front-proxy-client",
+            "etcd-ca", "etcd-server", "etcd-peer", "etcd-healthcheck-client", "apiserver-etcd-client", "sa"];
     KUBECONFIG = "init/kubeconfig", "Make the kubeconfig files of the administrator and the components",
-        FirstControlPlane, [Here("init/certs")], init::kubeconfig::run;
+        FirstControlPlane, [Here("init/certs")], init::kubeconfig::run, parts ["admin", "super-admin", "kubelet", "controller-manager", "scheduler"];
     ETCD = "init/etcd", "Make the data directory and the static pod of the local etcd",
-        FirstControlPlane, [Here("init/certs")], init::etcd::run;
+        FirstControlPlane, [Here("init/certs")], init::etcd::run, parts ["local"];
     CONTROL_PLANE = "init/control-plane", "Make the static pods of the control plane",
-        FirstControlPlane, [Here("init/certs"), Here("init/kubeconfig")], init::control_plane::run;
+        FirstControlPlane, [Here("init/certs"), Here("init/kubeconfig")], init::control_plane::run, parts ["apiserver", "controller-manager", "scheduler"];
     KUBELET_START = "init/kubelet-start", "Write the kubelet's configuration and start it",
         FirstControlPlane,
         [Here("prepare/binaries"), Here("prepare/images"), Here("prepare/files"), Here("init/kubeconfig"),
@@ -49,7 +52,7 @@ phases! {
     WAIT_CONTROL_PLANE = "init/wait-control-plane", "Wait until the kubelet and the control plane are healthy",
         FirstControlPlane, [Here("init/kubelet-start")], init::wait_control_plane::run;
     UPLOAD_CONFIG = "init/upload-config", "Store kubeadm's and the kubelet's configuration in the cluster",
-        FirstControlPlane, [Here("init/wait-control-plane")], init::upload_config::run;
+        FirstControlPlane, [Here("init/wait-control-plane")], init::upload_config::run, parts ["kubeadm", "kubelet"];
     UPLOAD_CERTS = "init/upload-certs", "Store the encrypted control-plane certificates in the cluster",
         FirstControlPlane, [Here("init/wait-control-plane")], init::upload_certs::run;
     MARK_CONTROL_PLANE = "init/mark-control-plane", "Label and taint the node as a control plane",
@@ -57,7 +60,7 @@ phases! {
     BOOTSTRAP_TOKEN = "init/bootstrap-token", "Let nodes join: cluster-info and the bootstrappers' permissions",
         FirstControlPlane, [Here("init/wait-control-plane")], init::bootstrap_token::run;
     KUBELET_FINALIZE = "init/kubelet-finalize", "Point the kubelet at its rotated client certificate",
-        FirstControlPlane, [Here("init/mark-control-plane")], init::kubelet_finalize::run;
+        FirstControlPlane, [Here("init/mark-control-plane")], init::kubelet_finalize::run, parts ["enable-client-cert-rotation"];
     COREDNS = "init/addon/coredns", "Install CoreDNS",
         FirstControlPlane, [Here("init/wait-control-plane")], init::addon::coredns;
     KUBE_PROXY = "init/addon/kube-proxy", "Install kube-proxy",
@@ -94,41 +97,6 @@ phases! {
         reset::cleanup_node::run;
 }
 
-/// `fleetadm init`.
-pub static INIT: &[&Phase] = &[
-    &INIT_PREFLIGHT,
-    &BINARIES,
-    &IMAGES,
-    &FILES,
-    &CERTS,
-    &KUBECONFIG,
-    &ETCD,
-    &CONTROL_PLANE,
-    &KUBELET_START,
-    &WAIT_CONTROL_PLANE,
-    &UPLOAD_CONFIG,
-    &UPLOAD_CERTS,
-    &MARK_CONTROL_PLANE,
-    &BOOTSTRAP_TOKEN,
-    &KUBELET_FINALIZE,
-    &COREDNS,
-    &KUBE_PROXY,
-    &SHOW_JOIN_COMMAND,
-    &NODE_LABELS,
-    &MANIFESTS,
-];
-
-/// `fleetadm join`.
-pub static JOIN: &[&Phase] = &[
-    &JOIN_PREFLIGHT,
-    &BINARIES,
-    &IMAGES,
-    &FILES,
-    &JOIN_KUBELET_START,
-    &KUBELET_WAIT_BOOTSTRAP,
-    &NODE_LABELS,
-];
-
 /// `fleetadm apply`.
 pub static APPLY: &[&Phase] = &[
     &INIT_PREFLIGHT,
@@ -156,6 +124,16 @@ pub static APPLY: &[&Phase] = &[
     &MANIFESTS,
 ];
 
+/// `fleetadm init`: what apply does on the control plane.
+pub fn init() -> Vec<&'static Phase> {
+    APPLY.iter().filter(|phase| phase.scope != Scope::Workers).copied().collect()
+}
+
+/// `fleetadm join`: what apply does on workers.
+pub fn join() -> Vec<&'static Phase> {
+    APPLY.iter().filter(|phase| phase.scope != Scope::FirstControlPlane).copied().collect()
+}
+
 /// `fleetadm reset`.
 pub static RESET: &[&Phase] = &[&RESET_PREFLIGHT, &DELETE_NODE, &REMOVE_ETCD_MEMBER, &CLEANUP_NODE];
 
@@ -175,16 +153,16 @@ pub static CHECK_RESET: &[&Phase] = &[&RESET_PREFLIGHT];
 mod tests {
     use std::collections::HashSet;
 
-    use super::{APPLY, INIT, JOIN, RESET};
+    use super::{APPLY, RESET, init, join};
 
     #[test]
     fn every_phase_stands_behind_those_it_needs_and_needs_only_real_ones() {
         let every: HashSet<&str> =
             [APPLY, RESET].into_iter().flatten().map(|phase| phase.name).collect();
-        for workflow in [INIT, JOIN, APPLY, RESET] {
+        for workflow in [init(), join(), APPLY.to_vec(), RESET.to_vec()] {
             let all: HashSet<&str> = workflow.iter().map(|phase| phase.name).collect();
             let mut seen = HashSet::new();
-            for phase in workflow {
+            for phase in &workflow {
                 for need in phase.needs {
                     let name = need.phase();
                     assert!(every.contains(name), "{} needs {name}", phase.name);

@@ -139,6 +139,7 @@ pub(super) struct DnsEntry {
 pub(super) struct TimeoutsEntry {
     pub(super) control_plane_component_health_check: Opt<Number>,
     pub(super) kubelet_health_check: Opt<Number>,
+    pub(super) discovery: Opt<Number>,
     pub(super) tls_bootstrap: Opt<Number>,
 }
 

@@ -31,6 +31,7 @@ fn timeouts(raw: &document::TimeoutsEntry, problems: &mut Problems) -> Timeouts 
             defaults.control_plane_component_health_check,
         ),
         kubelet_health_check: limit(&raw.kubelet_health_check, defaults.kubelet_health_check),
+        discovery: limit(&raw.discovery, defaults.discovery),
         tls_bootstrap: limit(&raw.tls_bootstrap, defaults.tls_bootstrap),
     }
 }

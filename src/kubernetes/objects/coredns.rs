@@ -60,7 +60,7 @@ pub fn objects(options: &CoreDnsOptions) -> Result<Vec<Object>, TemplateError> {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
+mod tests {
     use super::*;
 
     fn options() -> CoreDnsOptions {

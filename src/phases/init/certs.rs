@@ -20,7 +20,21 @@ pub async fn run(context: Arc<Context>) -> Result<Done, PhaseError> {
     for directory in [DIRECTORY, "/etc/kubernetes/pki/etcd"] {
         batch.directories.push(NodeDirectory::new(directory, 0o755));
     }
-    for file in &outcome.files {
+    // A certificate whose authority is neither there nor wanted would be worth nothing.
+    let authority = |name: &str| {
+        pki::CERTIFICATES.iter().any(|spec| {
+            matches!(spec.kind, pki::Kind::Authority { .. }) && name == format!("{}.crt", spec.base)
+        })
+    };
+    if let Some(file) =
+        outcome.created().find(|file| authority(&file.name) && !context.wants(file.phase))
+    {
+        return Err(PhaseError::State(format!(
+            "{DIRECTORY}/{} is missing; run phase certs/{} first",
+            file.name, file.phase
+        )));
+    }
+    for file in outcome.files.iter().filter(|file| context.wants(file.phase)) {
         batch.files.push(NodeFile {
             path: format!("{DIRECTORY}/{}", file.name),
             content: file.content.clone(),
@@ -29,7 +43,9 @@ pub async fn run(context: Arc<Context>) -> Result<Done, PhaseError> {
         });
     }
     context.install(&batch).await?;
-    context.run.control_plane().set_pki(outcome);
+    if outcome.created().all(|file| context.wants(file.phase)) {
+        context.run.control_plane().set_pki(outcome);
+    }
     Ok(Done::Finished)
 }
 

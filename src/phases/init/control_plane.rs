@@ -18,6 +18,10 @@ pub async fn run(context: Arc<Context>) -> Result<Done, PhaseError> {
     let mut batch = FileBatch::default();
     batch.directories.push(NodeDirectory::new(MANIFESTS_DIRECTORY, 0o700));
     for (component, pod) in pods(cluster, &node) {
+        // kubeadm's names of these subphases lack the prefix.
+        if !context.wants(component.as_str().trim_start_matches("kube-")) {
+            continue;
+        }
         batch.files.push(manifest(cluster, component, &pod)?);
     }
     context.install(&batch).await?;

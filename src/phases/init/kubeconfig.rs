@@ -47,7 +47,7 @@ pub async fn run(context: Arc<Context>) -> Result<Done, PhaseError> {
         context.warn(warning);
     }
     let mut batch = FileBatch::default();
-    for file in outcome.files {
+    for file in outcome.files.into_iter().filter(|file| context.wants(file.phase)) {
         batch.files.push(NodeFile::secret(path(file.name), file.content, kubeconfig::MODE));
     }
     context.install(&batch).await?;

@@ -18,18 +18,20 @@ pub async fn run(context: Arc<Context>) -> Result<Done, PhaseError> {
         true => Some(cluster_status(&context).await?),
         false => None,
     };
-    let mut objects =
-        upload_config::kubeadm_config(&cluster_configuration_yaml(cluster)?, status.as_deref());
+    let mut objects = Vec::new();
+    if context.wants("kubeadm") {
+        let configuration = cluster_configuration_yaml(cluster)?;
+        objects.extend(upload_config::kubeadm_config(&configuration, status.as_deref()));
+    }
 
     let resolved =
         context.facts().await?.init.services.get("systemd-resolved").is_some_and(|it| it.active);
     let config = kubelet_files::config_map_yaml(cluster, resolved)?;
-    let user_supplied = !cluster.section.kubelet_configuration.is_empty();
-    objects.extend(upload_config::kubelet_config(
-        &release.kubelet_config_map(),
-        &config.yaml,
-        user_supplied,
-    ));
+    if context.wants("kubelet") {
+        let user_supplied = !cluster.section.kubelet_configuration.is_empty();
+        let name = release.kubelet_config_map();
+        objects.extend(upload_config::kubelet_config(&name, &config.yaml, user_supplied));
+    }
     context.apply(&objects).await?;
 
     // Older kubeadms keep the runtime's endpoint on the node, and read it back from there.

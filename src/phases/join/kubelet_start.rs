@@ -2,11 +2,12 @@
 //! its files.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use secrecy::SecretString;
 
 use crate::cluster::kubeconfig::{self, BOOTSTRAP_KUBELET, Kubeconfig};
-use crate::kubernetes::nodes;
+use crate::kubernetes::{Poll, nodes, wait};
 use crate::node::{FileBatch, NodeDirectory, NodeFile, ServiceAction};
 use crate::phases::control_plane::{CA_PATH, KUBERNETES_DIRECTORY};
 use crate::phases::{Context, Done, PhaseError, kubelet};
@@ -28,6 +29,9 @@ pub async fn run(context: Arc<Context>) -> Result<Done, PhaseError> {
     let kubelet_files = kubelet::files(&context).await?;
     batch.directories.extend(kubelet_files.directories);
     batch.files.extend(kubelet_files.files);
+    if !joined {
+        wait_for_signer(&context).await?;
+    }
     kubelet::start(&context, &batch).await?;
 
     // A kubelet registers its node when it starts. One whose Node was deleted meanwhile needs another start.
@@ -38,6 +42,19 @@ pub async fn run(context: Arc<Context>) -> Result<Done, PhaseError> {
         context.service(ServiceAction::Restart, kubelet::SERVICE).await?;
     }
     Ok(Done::Finished)
+}
+
+/// kubeadm's discovery waits until the controller manager has signed cluster-info with the token. The signature
+/// is not needed here, where the authority is carried by SSH, but it is the sign that the controllers run which
+/// approve and sign the kubelet's request: a kubelet that asks before they do backs off for longer than it
+/// would have waited.
+async fn wait_for_signer(context: &Context) -> Result<(), PhaseError> {
+    let run = &context.run;
+    let (Some(api), false) = (context.api().await?, context.dry_run()) else { return Ok(()) };
+    let token = run.control_plane().token(run).await?;
+    let timeout = run.cluster().section.timeouts.discovery;
+    let poll = Poll { timeout, interval: Duration::from_millis(250) };
+    Ok(wait::cluster_info_signed(api, token.id(), poll, &run.options().cancel).await?)
 }
 
 /// Whether the kubelet has credentials of its own for this very cluster.

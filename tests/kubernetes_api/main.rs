@@ -3,13 +3,14 @@
 //! Needs Kubernetes binaries: directories in `FLEETADM_KUBERNETES_BIN` (colon-separated), else those
 //! under `~/.cache/fleetadm/kubernetes/`; and `etcd`, there or in `PATH`. Each directory is tried.
 
+#![expect(clippy::unwrap_used, reason = "a helper of a test that cannot go on should panic")]
+
+mod control_plane;
+
 use std::collections::BTreeMap;
 use std::fs;
-use std::io;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use fleetadm::inventory::Taint;
@@ -24,17 +25,13 @@ use fleetadm::kubernetes::objects::{
     upload_config,
 };
 use fleetadm::kubernetes::{
-    ApiClient, Applied, Change, Credentials, Dial, Object, Poll, apply, jws, manifests, nodes,
-    tokens, wait,
-};
-use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    PKCS_RSA_SHA256,
+    ApiClient, Applied, Change, Object, Poll, apply, jws, manifests, nodes, tokens, wait,
 };
 use serde_json::{Value, json};
-use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
+
+use control_plane::{ControlPlane, authority};
 
 const LONG: Poll = Poll::for_at_most(Duration::from_secs(180));
 
@@ -53,178 +50,6 @@ fn binaries() -> Vec<PathBuf> {
         eprintln!("SKIPPED: no kube-apiserver found; set FLEETADM_KUBERNETES_BIN");
     }
     found
-}
-
-/// A control plane without nodes. Its processes end with it.
-struct ControlPlane {
-    directory: tempfile::TempDir,
-    processes: Vec<Child>,
-    port: u16,
-    controller_manager_port: u16,
-    ca: String,
-    admin: (String, String),
-}
-
-impl Drop for ControlPlane {
-    fn drop(&mut self) {
-        for process in &mut self.processes {
-            let _ = process.kill();
-            let _ = process.wait();
-        }
-        if std::thread::panicking() {
-            for name in ["etcd", "kube-apiserver", "kube-controller-manager"] {
-                let log =
-                    fs::read_to_string(self.directory.path().join(name).with_extension("log"))
-                        .unwrap_or_default();
-                let tail: Vec<_> = log.lines().rev().take(15).collect();
-                eprintln!("--- {name}\n{}", tail.into_iter().rev().collect::<Vec<_>>().join("\n"));
-            }
-        }
-    }
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
-fn certificate(
-    issuer: &Issuer<'_, KeyPair>,
-    organization: Option<&str>,
-    name: &str,
-    sans: &[&str],
-) -> (String, String) {
-    let sans: Vec<_> = sans.iter().map(|&san| san.to_owned()).collect();
-    let mut params = CertificateParams::new(sans).unwrap();
-    params.distinguished_name = rcgen::DistinguishedName::new();
-    params.distinguished_name.push(DnType::CommonName, name);
-    if let Some(organization) = organization {
-        params.distinguished_name.push(DnType::OrganizationName, organization);
-    }
-    params.extended_key_usages =
-        vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
-    let key = KeyPair::generate().unwrap();
-    (params.signed_by(&key, issuer).unwrap().pem(), key.serialize_pem())
-}
-
-fn authority() -> (String, Issuer<'static, KeyPair>) {
-    let mut params = CertificateParams::new(Vec::new()).unwrap();
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    params.distinguished_name.push(DnType::CommonName, "throw-away");
-    let key = KeyPair::generate().unwrap();
-    let pem = params.self_signed(&key).unwrap().pem();
-    (pem, Issuer::new(params, key))
-}
-
-impl ControlPlane {
-    /// Starts the processes and does not wait for them.
-    fn start(binaries: &Path) -> Self {
-        let (ca, issuer) = authority();
-        let (serving, serving_key) =
-            certificate(&issuer, None, "kube-apiserver", &["kubernetes", "127.0.0.1"]);
-        let admin = certificate(&issuer, Some("system:masters"), "admin", &[]);
-        let directory = tempfile::tempdir().unwrap();
-        let write = |name: &str, text: &str| {
-            let path = directory.path().join(name);
-            fs::write(&path, text).unwrap();
-            path.display().to_string()
-        };
-        let accounts = KeyPair::generate_for(&PKCS_RSA_SHA256).unwrap();
-        let [ca_file, crt, key, sa, admin_crt, admin_key] = [
-            write("ca.crt", &ca),
-            write("apiserver.crt", &serving),
-            write("apiserver.key", &serving_key),
-            write("sa.key", &accounts.serialize_pem()),
-            write("admin.crt", &admin.0),
-            write("admin.key", &admin.1),
-        ];
-        let [etcd, peer, port, controller_manager_port] = [(); 4].map(|()| free_port());
-        let kubeconfig = write(
-            "admin.conf",
-            &json!({
-                "apiVersion": "v1", "kind": "Config", "current-context": "x",
-                "clusters": [{"name": "x", "cluster": {
-                    "server": format!("https://127.0.0.1:{port}"), "certificate-authority": ca_file}}],
-                "users": [{"name": "x", "user": {
-                    "client-certificate": admin_crt, "client-key": admin_key}}],
-                "contexts": [{"name": "x", "context": {"cluster": "x", "user": "x"}}],
-            })
-            .to_string(),
-        );
-        let mut this =
-            Self { directory, processes: Vec::new(), port, controller_manager_port, ca, admin };
-        let own_etcd = binaries.join("etcd");
-        let etcd_binary = if own_etcd.is_file() { own_etcd } else { PathBuf::from("etcd") };
-        this.spawn(
-            "etcd",
-            &etcd_binary,
-            &[
-                format!("--data-dir={}", this.directory.path().join("etcd").display()),
-                format!("--listen-client-urls=http://127.0.0.1:{etcd}"),
-                format!("--advertise-client-urls=http://127.0.0.1:{etcd}"),
-                format!("--listen-peer-urls=http://127.0.0.1:{peer}"),
-            ],
-        );
-        this.spawn(
-            "kube-apiserver",
-            &binaries.join("kube-apiserver"),
-            &[
-                format!("--etcd-servers=http://127.0.0.1:{etcd}"),
-                "--bind-address=127.0.0.1".into(),
-                "--advertise-address=192.0.2.1".into(),
-                "--endpoint-reconciler-type=none".into(),
-                format!("--secure-port={port}"),
-                format!("--client-ca-file={ca_file}"),
-                format!("--tls-cert-file={crt}"),
-                format!("--tls-private-key-file={key}"),
-                "--authorization-mode=Node,RBAC".into(),
-                "--enable-bootstrap-token-auth=true".into(),
-                "--allow-privileged=true".into(),
-                "--service-account-issuer=https://kubernetes.default.svc".into(),
-                format!("--service-account-key-file={sa}"),
-                format!("--service-account-signing-key-file={sa}"),
-                "--service-cluster-ip-range=10.96.0.0/12".into(),
-            ],
-        );
-        this.spawn(
-            "kube-controller-manager",
-            &binaries.join("kube-controller-manager"),
-            &[
-                format!("--kubeconfig={kubeconfig}"),
-                "--bind-address=127.0.0.1".into(),
-                format!("--secure-port={controller_manager_port}"),
-                format!("--cert-dir={}", this.directory.path().display()),
-                "--leader-elect=false".into(),
-                "--controllers=bootstrapsigner,tokencleaner".into(),
-            ],
-        );
-        this
-    }
-
-    fn spawn(&mut self, name: &str, binary: &Path, arguments: &[String]) {
-        let log = fs::File::create(self.directory.path().join(name).with_extension("log")).unwrap();
-        let mut command = Command::new(binary);
-        command.args(arguments).stdin(Stdio::null());
-        command.stdout(log.try_clone().unwrap()).stderr(log);
-        match command.spawn() {
-            Ok(process) => self.processes.push(process),
-            Err(error) => panic!("{}: {error}", binary.display()),
-        }
-    }
-
-    fn dial() -> Arc<dyn Dial> {
-        Arc::new(|host: String, port: u16| async move {
-            Ok::<_, io::Error>(TcpStream::connect((host.as_str(), port)).await?)
-        })
-    }
-
-    fn client_trusting(&self, ca: &str) -> ApiClient {
-        let credentials = Credentials {
-            ca: ca.as_bytes().to_vec(),
-            certificate: self.admin.0.clone().into_bytes(),
-            key: Zeroizing::new(self.admin.1.clone().into_bytes()),
-        };
-        ApiClient::new(Self::dial(), "127.0.0.1", self.port, &credentials).unwrap()
-    }
 }
 
 fn objects(ca: &str) -> Vec<Object> {
@@ -275,21 +100,22 @@ async fn everything_converges_on_a_real_api_server() {
     for directory in binaries() {
         eprintln!("with {}", directory.display());
         let control_plane = ControlPlane::start(&directory);
-        let client = control_plane.client_trusting(&control_plane.ca);
+        let client = control_plane.client();
         let cancel = CancellationToken::new();
 
-        nothing_is_reachable_yet(&client, &control_plane.ca).await;
+        nothing_is_reachable_yet(&client, control_plane.ca()).await;
         wait_api_server(&client, "/livez", LONG, &cancel).await.unwrap();
-        HealthEndpoint::controller_manager("127.0.0.1", control_plane.controller_manager_port)
+        HealthEndpoint::controller_manager("127.0.0.1", control_plane.controller_manager_port())
             .wait(ControlPlane::dial(), LONG, &cancel)
             .await
             .unwrap();
         a_foreign_ca_is_refused_at_once(&control_plane).await;
-        objects_converge(&client, &control_plane.ca).await;
+        objects_converge(&client, control_plane.ca()).await;
         tokens_are_signed_for_listed_and_deleted(&client).await;
         certificates_survive_the_cluster(&client).await;
         nodes_are_marked(&client).await;
         manifests_converge(&client).await;
+        kubeadm_and_fleetadm_read_each_other(&client, &control_plane, &directory).await;
     }
 }
 
@@ -428,8 +254,78 @@ async fn nodes_are_marked(client: &ApiClient) {
     assert!(!nodes::delete(client, "cp-1").await.unwrap());
 }
 
+/// Certificates that kubeadm uploaded are unpacked, and kubeadm lists a token of ours.
+async fn kubeadm_and_fleetadm_read_each_other(
+    client: &ApiClient,
+    control_plane: &ControlPlane,
+    binaries: &Path,
+) {
+    let kubeadm = binaries.join("kubeadm");
+    if !kubeadm.is_file() {
+        eprintln!("SKIPPED: no {}", kubeadm.display());
+        return;
+    }
+    let directory = control_plane.directory();
+    let run = |arguments: &[&str]| {
+        let output = Command::new(&kubeadm).args(arguments).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(
+            output.status.success(),
+            "kubeadm {arguments:?}: {text}{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        text
+    };
+    let version = run(&["version", "-o", "short"]);
+    let api = if version.starts_with("v1.20.") { "v1beta2" } else { "v1beta4" };
+    let key = CertificateKey::generate().unwrap();
+    let pki = directory.join("pki");
+    let config = directory.join("kubeadm.yaml");
+    let documents = format!(
+        "apiVersion: kubeadm.k8s.io/{api}\nkind: InitConfiguration\ncertificateKey: {}\n\
+         localAPIEndpoint: {{advertiseAddress: 192.0.2.1}}\nnodeRegistration: {{criSocket: /x.sock}}\n\
+         ---\napiVersion: kubeadm.k8s.io/{api}\nkind: ClusterConfiguration\n\
+         kubernetesVersion: {}\ncertificatesDir: {}\n",
+        key.expose().as_str(),
+        version.trim(),
+        pki.display()
+    );
+    fs::write(&config, documents).unwrap();
+    let config = config.display().to_string();
+    let kubeconfig = directory.join("admin.conf").display().to_string();
+    run(&["init", "phase", "certs", "all", "--config", &config]);
+    run(&[
+        "init",
+        "phase",
+        "upload-certs",
+        "--upload-certs",
+        "--config",
+        &config,
+        "--kubeconfig",
+        &kubeconfig,
+    ]);
+
+    let live = client.get(&upload_certs::key()).await.unwrap().unwrap();
+    let files = upload_certs::decode(&live, &EtcdCertificates::Stacked, &key).unwrap();
+    assert_eq!(files.len(), 8);
+    for file in files {
+        let path = pki.join(&file.path);
+        assert_eq!(fs::read(&path).unwrap(), *file.contents, "{}", path.display());
+        let private = file.path.ends_with(".key");
+        assert_eq!(file.mode, if private { 0o600 } else { 0o644 }, "{}", path.display());
+    }
+
+    let token = BootstrapToken::generate().unwrap();
+    let soon = time::OffsetDateTime::now_utc() + time::Duration::minutes(10);
+    let secret = bootstrap_token::secret(&token, &TokenOptions::for_one_run(soon));
+    apply::apply(client, &secret).await.unwrap();
+    let list = run(&["token", "list", "--kubeconfig", &kubeconfig]);
+    assert!(list.contains(token.expose().as_str()), "{list}");
+    assert!(list.contains("created by fleetadm for one run"), "{list}");
+}
+
 async fn manifests_converge(client: &ApiClient) {
-    const TEXT: &str = include_str!("data/widgets.yaml");
+    const TEXT: &str = include_str!("widgets.yaml");
     let documents = manifests::parse("widgets.yaml", TEXT).unwrap();
     let preview = manifests::preview(Some(client), &documents).await.unwrap();
     assert_eq!(with(&preview, Applied::Created).len(), documents.len(), "{preview:#?}");
