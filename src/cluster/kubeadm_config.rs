@@ -324,10 +324,10 @@ mod tests {
         insta::assert_snapshot!(status.to_yaml().unwrap(), @r#"
         apiEndpoints:
           cp-1:
-            advertiseAddress: "10.0.0.11"
+            advertiseAddress: 10.0.0.11
             bindPort: 6443
           cp-2:
-            advertiseAddress: "10.0.0.12"
+            advertiseAddress: 10.0.0.12
             bindPort: 6443
         apiVersion: kubeadm.k8s.io/v1beta2
         kind: ClusterStatus
