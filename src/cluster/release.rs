@@ -355,6 +355,18 @@ impl Release {
             _ => endpoint.to_owned(),
         }
     }
+
+    /// The endpoint of a runtime that was found on a host, by the path under which kubeadm of this release
+    /// looks for it: it is written into the kubelet's flags and onto the node.
+    pub fn found_endpoint(&self, endpoint: &str) -> String {
+        match endpoint {
+            // The scheme and the longer path came together.
+            "unix:///var/run/containerd/containerd.sock" if !self.kubelet.endpoint_scheme => {
+                "unix:///run/containerd/containerd.sock".to_owned()
+            }
+            other => other.to_owned(),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -394,5 +406,8 @@ mod tests {
         assert_eq!(release(20, 2).runtime_endpoint("unix:///run/c.sock"), "/run/c.sock");
         assert_eq!(release(24, 0).runtime_endpoint("/run/c.sock"), "unix:///run/c.sock");
         assert_eq!(release(36, 0).runtime_endpoint("unix:///run/c.sock"), "unix:///run/c.sock");
+        let found = "unix:///var/run/containerd/containerd.sock";
+        assert_eq!(release(20, 2).found_endpoint(found), "unix:///run/containerd/containerd.sock");
+        assert_eq!(release(24, 0).found_endpoint(found), found);
     }
 }

@@ -64,9 +64,10 @@ pub async fn runtime_endpoint(context: &Context) -> Result<String, PhaseError> {
     if let Some(socket) = &context.run.cluster().section.cri_socket {
         return Ok(socket.clone());
     }
+    let release = &context.run.cluster().release;
     match context.facts().await?.cri_sockets.as_slice() {
-        [] => Ok("unix:///var/run/containerd/containerd.sock".to_owned()),
-        [socket] => Ok(socket.clone()),
+        [] => Ok(release.found_endpoint("unix:///var/run/containerd/containerd.sock")),
+        [socket] => Ok(release.found_endpoint(socket)),
         several => Err(PhaseError::State(format!(
             "the host has several container runtimes ({}); choose one with cri_socket in [cluster]",
             several.join(", ")
