@@ -10,14 +10,17 @@ const MASKED: &[(&str, &str)] = &[
     ("modulus", "every cluster has its own keys; their kind and size are compared"),
     ("signature", "follows from the key"),
     ("key identifier", "follows from the key"),
-    ("validity", "compared as a length"),
+    (
+        "validity",
+        "compared as a length, in minutes: kubeadm reads the clock anew for every certificate",
+    ),
 ];
 
 /// OpenSSL's description of each certificate, masked. PEM texts by name; OpenSSL is the lab host's.
 pub fn described(lab: &Lab, certificates: &BTreeMap<String, String>) -> BTreeMap<String, String> {
     // What OpenSSL could not read would describe itself as nothing, so its failure ends the script.
     let script = "set -eu; d=$(mktemp -d); cd \"$d\"; awk '/BEGIN CERT/ { n++ } { print > n }'; \
-        for f in $(ls | sort -n); do openssl x509 -in \"$f\" -noout -text -dateopt iso_8601; \
+        for f in $(ls | sort -n); do openssl x509 -in \"$f\" -noout -text; \
         echo ====; done; rm -r \"$d\"";
     let pem: String = certificates.values().map(|pem| format!("{}\n", pem.trim())).collect();
     let output = lab.bytes(CONTROL_PLANE, &["sh", "-c", script], pem.as_bytes());
@@ -40,7 +43,7 @@ fn masked(text: &str) -> String {
             not_before = Some(seconds(date));
             "<validity>".to_owned()
         } else if let Some(date) = bare.strip_prefix("Not After : ") {
-            format!("valid for {} s", seconds(date) - not_before.unwrap())
+            format!("valid for {} min", (seconds(date) - not_before.unwrap() + 30) / 60)
         } else if bare.starts_with("Serial Number:") || previous.starts_with("Serial Number:") {
             "<serial>".to_owned()
         } else if previous.starts_with("X509v3 Subject Key Identifier")
@@ -67,11 +70,26 @@ fn masked(text: &str) -> String {
     lines.join("\n")
 }
 
-/// Seconds of OpenSSL's `2026-11-23 10:00:00Z`.
+/// Seconds of OpenSSL's `Nov  3 10:00:00 2026 GMT`.
 fn seconds(date: &str) -> i64 {
-    let text = date.trim().replace(' ', "T");
-    let format = &time::format_description::well_known::Rfc3339;
-    time::OffsetDateTime::parse(&text, format)
-        .unwrap_or_else(|e| panic!("{date}: {e}"))
-        .unix_timestamp()
+    let format = time::macros::format_description!(
+        "[month repr:short] [day padding:space] [hour]:[minute]:[second] [year] GMT"
+    );
+    let parsed = time::PrimitiveDateTime::parse(date.trim(), format);
+    parsed.unwrap_or_else(|error| panic!("{date}: {error}")).assume_utc().unix_timestamp()
+}
+
+#[test]
+fn what_differs_on_purpose_is_masked_and_nothing_else() {
+    let text = |serial: &str, year: u16, usage: &str| {
+        format!(
+            "        Serial Number: {serial} (0x1)\n            Not Before: Nov  3 10:00:00 {year} GMT\n            \
+             Not After : Nov  3 10:00:00 {} GMT\n                Public-Key: (2048 bit)\n    ab:cd:\n    ef\n    {usage}",
+            year + 1
+        )
+    };
+    assert_eq!(masked(&text("1", 2026, "CA:TRUE")), masked(&text("2", 2029, "CA:TRUE")));
+    assert_ne!(masked(&text("1", 2026, "CA:TRUE")), masked(&text("1", 2026, "CA:FALSE")));
+    // A leap year is a day longer.
+    assert_ne!(masked(&text("1", 2026, "CA:TRUE")), masked(&text("1", 2027, "CA:TRUE")));
 }

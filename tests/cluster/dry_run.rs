@@ -53,7 +53,7 @@ pub fn a_dry_run_touches_nothing(lab: &Lab, before: &BTreeMap<&'static str, List
     printed(CONTROL_PLANE, "would create ConfigMap kube-system/kubeadm-config");
     for host in HOSTS {
         printed(host, "would create /var/lib/kubelet/config.yaml");
-        printed(host, "would create /usr/bin/kubelet");
+        printed(host, "would create /etc/systemd/system/kubelet.service");
         printed(host, "would start service kubelet");
     }
     // Lines of the diffs of a public file, in a manifest and in a kubelet's configuration.

@@ -22,6 +22,7 @@ fn bare_hosts_become_a_cluster_and_bare_again() {
 
     step(started, "the hosts as they are");
     let before = listing::of_all(&lab);
+    listing::expect_no_cluster(&before);
     step(started, "a wrong inventory, and a dry run, touch nothing");
     dry_run::a_wrong_inventory_contacts_nobody(&lab);
     dry_run::a_dry_run_touches_nothing(&lab, &before);

@@ -60,6 +60,14 @@ fn of(lab: &Lab, host: &str) -> Listing {
     listing
 }
 
+/// Fails if a host is not bare to begin with, since then it would be bare afterwards whatever reset does.
+pub fn expect_no_cluster(all: &BTreeMap<&'static str, Listing>) {
+    for (host, listing) in all {
+        let left = listing.keys().find(|line| line.contains(" /etc/kubernetes"));
+        assert!(left.is_none(), "{host} is not bare: {left:?}");
+    }
+}
+
 /// Lines with a sign: `+` what is there only after, `-` what was there only before.
 pub fn differences(before: &Listing, after: &Listing) -> Vec<String> {
     let mut lines = Vec::new();

@@ -9,9 +9,10 @@ use super::lab::{HOSTS, Lab};
 use super::runner::fleetadm;
 
 /// Every file that a run could touch, with its times: even one replaced by its like is seen. What the kubelet keeps
-/// its own state in is left out.
+/// its own state in is left out, and the directory in memory in which files are prepared to be compared.
 const FILES: &str = "LC_ALL=C; export LC_ALL
-{ find /etc /usr /opt /root /run/fleetadm -not -path /etc/resolv.conf -printf '%T@ %C@ %i %m %p\\n' 2>/dev/null || true
+{ find /etc /usr /opt /root -not -path /etc/resolv.conf -printf '%T@ %C@ %i %m %p\\n'
+  find /run/fleetadm -mindepth 1 -printf '%T@ %C@ %i %m %p\\n'
   find /var/lib/kubelet -maxdepth 1 -type f -not -name 'cpu_manager_state' -not -name 'memory_manager_state' \
     -printf '%T@ %C@ %i %m %p\\n'
   find /var/lib/kubelet/pki -printf '%T@ %C@ %i %m %p\\n'

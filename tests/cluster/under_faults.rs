@@ -14,6 +14,7 @@ fn faults_end_in_one_clear_line_and_a_later_apply_finishes() {
     let lab = Lab::from_environment();
     let started = Instant::now();
     let before = listing::of_all(&lab);
+    listing::expect_no_cluster(&before);
 
     step(started, "killed in the middle of bringing up the control plane");
     for (host, phase, moment) in [
