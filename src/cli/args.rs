@@ -166,7 +166,32 @@ pub enum PhaseCommand {
 
 /// `fleetadm reset`.
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct ResetArgs {
+    /// Options of reset.
+    #[command(flatten)]
+    pub options: ResetOptions,
+    /// One phase only.
+    #[command(subcommand)]
+    pub phase: Option<ResetPhaseCommand>,
+}
+
+/// `phase NAME` of reset.
+#[derive(Debug, Subcommand)]
+pub enum ResetPhaseCommand {
+    /// Run one phase of the workflow
+    Phase {
+        /// Name of the phase, for example cleanup-node; without it the phases are listed
+        name: Option<String>,
+        /// Options of reset.
+        #[command(flatten)]
+        options: ResetOptions,
+    },
+}
+
+/// Options of reset.
+#[derive(Debug, Args)]
+pub struct ResetOptions {
     /// Options of workflows.
     #[command(flatten)]
     pub run: RunArgs,

@@ -29,7 +29,7 @@ pub async fn run(context: Arc<Context>) -> Result<Done, PhaseError> {
              Pods need a network: fleetadm installs none.\n\
              Hosts of the inventory are joined by `fleetadm apply`. To join another by hand, make a token on \
              {host} with `kubeadm token create` and run on the other host:\n  \
-             kubeadm join {server} --token <value withheld>{hashes}",
+             kubeadm join {server} --token <token>{hashes}",
             host = context.host().name,
         ),
     });
