@@ -21,7 +21,12 @@ pub fn wait_ready(lab: &Lab) {
 
 /// Names, roles, labels, annotations and taints, compared in full.
 pub fn are_kubeadms(lab: &Lab) {
-    let nodes = lab.get(&["nodes"]);
+    let nodes =
+        eventually("nodes without taints of their way here", Duration::from_secs(60), || {
+            let nodes = lab.get(&["nodes"]);
+            let passing = nodes.to_string().contains("node.kubernetes.io/not-ready");
+            if passing { Err(format!("{nodes:#}")) } else { Ok(nodes) }
+        });
     let items = nodes["items"].as_array().unwrap();
     let names: Vec<_> = items.iter().map(|node| &node["metadata"]["name"]).collect();
     assert_eq!(names, HOSTS);

@@ -1,6 +1,6 @@
 //! A second apply changes nothing: not on hosts, not in the API.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde_json::Value;
@@ -30,8 +30,8 @@ pub fn changes_nothing(lab: &Lab, inventory: &Path) {
     let after = state(lab);
     for (place, was) in &before {
         let is = &after[place];
-        let mut changed: Vec<_> = was.lines().filter(|l| !is.lines().any(|i| i == *l)).collect();
-        changed.extend(is.lines().filter(|line| !was.lines().any(|w| w == *line)));
+        let (was, is): (BTreeSet<_>, BTreeSet<_>) = (was.lines().collect(), is.lines().collect());
+        let changed: Vec<_> = was.symmetric_difference(&is).copied().collect();
         assert!(changed.is_empty(), "{place} changed:\n{}", changed.join("\n"));
     }
 }
