@@ -4,8 +4,8 @@ use crate::kubernetes::ApiError;
 
 use super::{Context, PhaseError, kubelet};
 
-/// How many lines of the kubelet's log are looked at.
-const LINES: u32 = 40;
+/// How many lines of the kubelet's log are looked at: one that dies prints hundreds behind the line that says why.
+const LINES: u32 = 1000;
 
 /// The error of a wait that needed the kubelet, with the last thing that the kubelet complained about.
 pub async fn kubelet(context: &Context, error: ApiError) -> PhaseError {
