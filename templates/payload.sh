@@ -205,6 +205,8 @@ install_batch() {
 	while IFS=$tab read -r _ made _ <&3; do set -- "$@" "$made"; done 3<"$stage/plan"
 	[ $# -gt 0 ] || return 0
 	sync "$@" || die "cannot flush to disk"
+	# From here on all of it happens, even when nobody listens any more.
+	trap '' HUP PIPE
 	set --
 	while IFS=$tab read -r verb made target path <&3; do
 		mv -f -- "$made" "$target" || die "$path: cannot be replaced"
@@ -295,6 +297,14 @@ is_active() {
 	rc-service "$1" status >/dev/null 2>&1
 }
 
+# Whether a service still runs a binary that has been replaced.
+is_outdated() {
+	[ "$init" = systemd ] || return 1
+	pid=$(systemctl show --property MainPID --value "$1")
+	case $(readlink "/proc/$pid/exe") in *' (deleted)') return 0 ;; esac
+	return 1
+}
+
 is_enabled() {
 	if [ "$init" = systemd ]; then
 		systemctl is-enabled "$1" >/dev/null 2>&1
@@ -308,9 +318,11 @@ do_service() {
 	systemd/start | systemd/restart)
 		act systemctl daemon-reload && act systemctl "$1" "$2"
 		;;
+	systemd/reload) act systemctl daemon-reload ;;
 	systemd/*) act systemctl "$1" "$2" ;;
 	openrc/enable) act rc-update add "$2" default ;;
 	openrc/disable) act rc-update del "$2" default ;;
+	openrc/reload) ;;
 	openrc/*) act rc-service "$2" "$1" ;;
 	esac
 }
@@ -320,11 +332,14 @@ service() {
 	find_init
 	[ "$init" != none ] || die "neither systemd nor OpenRC looks after services here"
 	case $1 in
-	start) is_active "$2" && wanted=yes || wanted=no ;;
+	start)
+		is_active "$2" && wanted=yes || wanted=no
+		[ "$wanted" = no ] || ! is_outdated "$2" || { wanted=no && set -- restart "$2"; }
+		;;
 	stop) is_active "$2" && wanted=no || wanted=yes ;;
 	enable) is_enabled "$2" && wanted=yes || wanted=no ;;
 	disable) is_enabled "$2" && wanted=no || wanted=yes ;;
-	restart) wanted=no ;;
+	restart | reload) wanted=no ;;
 	*) die "unknown service action $1" ;;
 	esac
 	if [ "$wanted" = yes ]; then
@@ -501,7 +516,8 @@ empty() {
 		[ -d "$directory" ] || continue
 		real=$(readlink -f "$directory") || die "$directory: cannot be resolved"
 		refuse_dangerous "$real"
-		[ -z "$(mounts_below "$real")" ] || die "$directory: something is mounted below it"
+		[ "$dry_run" = yes ] || [ -z "$(mounts_below "$real")" ] ||
+			die "$directory: something is mounted below it"
 		if [ -n "$(find "$real" -mindepth 1 -maxdepth 1 | head -n 1)" ]; then
 			act find "$real" -xdev -mindepth 1 -maxdepth 1 -exec rm -rf -- '{}' + ||
 				die "$directory: cannot be emptied"
@@ -585,12 +601,15 @@ sandboxes_by_ctr() {
 }
 
 # Kill every task and wait until all are gone. The CRI plugin deletes those it knows by itself, and a
-# deletion by force would wait for ever where it is quicker, so that comes last and bounded.
+# deletion by force would wait for ever where it is quicker, so that comes last and bounded. A sandbox ends
+# after the containers in it: otherwise containerd 2 takes its shim for dead, and the shim lives on.
 end_tasks() {
+	sandboxes=$(by_ctr containers ls -q 'labels."io.cri-containerd.kind"==sandbox') || return 1
 	tries=50
 	while tasks=$(by_ctr tasks ls -q) && [ -n "$tasks" ]; do
 		[ "$tries" -gt 0 ] || return 1
-		for id in $tasks; do
+		inner=$(printf '%s\n' "$tasks" | grep -Fvx -e "$sandboxes") || :
+		for id in ${inner:-$tasks}; do
 			limited 5 ctr --address "$socket" --namespace k8s.io tasks kill --signal SIGKILL "$id" || :
 			[ "$tries" -gt 25 ] ||
 				limited 5 ctr --address "$socket" --namespace k8s.io tasks delete --force "$id" || :
@@ -654,7 +673,8 @@ cleanup() {
 run_script() {
 	open_stage
 	cat >"$stage/script" || die "the script cannot be written"
-	"$@" "$stage/script" </dev/null
+	# The operator's script makes files for others, too.
+	(umask 022 && "$@" "$stage/script" </dev/null)
 }
 
 # ---- Facts ------------------------------------------------------------------------------------------

@@ -78,7 +78,8 @@ impl Golden {
         assert!(lines.is_empty(), "{} {file}:\n{}", self.release, lines.join("\n"));
     }
 
-    /// Compares documents, then their text: order, layout and quotes too.
+    /// Compares documents, whose differences read well, then every byte: a file that differs in layout alone
+    /// would still be replaced, and what runs with it restarted, when a cluster of kubeadm's is taken over.
     fn assert_text(&self, file: &str, ours: &str, theirs: &str) {
         self.assert_same(file, &parse("ours", ours), &parse(file, theirs));
         assert_eq!(ours, theirs, "{} {file}", self.release);

@@ -39,7 +39,7 @@ pub struct Global {
     /// Only these hosts: names, globs, ranges, groups, roles; a leading ! excludes
     #[arg(short, long, global = true, value_name = "HOSTS")]
     pub limit: Option<String>,
-    /// How many hosts are worked on at once
+    /// How many steps are under way at once, over all hosts
     #[arg(long, global = true, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..))]
     pub parallel: u16,
     /// How the run is shown: auto and plain print for people, json prints one object per line
@@ -166,7 +166,32 @@ pub enum PhaseCommand {
 
 /// `fleetadm reset`.
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct ResetArgs {
+    /// Options of reset.
+    #[command(flatten)]
+    pub options: ResetOptions,
+    /// One phase only.
+    #[command(subcommand)]
+    pub phase: Option<ResetPhaseCommand>,
+}
+
+/// `phase NAME` of reset.
+#[derive(Debug, Subcommand)]
+pub enum ResetPhaseCommand {
+    /// Run one phase of the workflow
+    Phase {
+        /// Name of the phase, for example cleanup-node; without it the phases are listed
+        name: Option<String>,
+        /// Options of reset.
+        #[command(flatten)]
+        options: ResetOptions,
+    },
+}
+
+/// Options of reset.
+#[derive(Debug, Args)]
+pub struct ResetOptions {
     /// Options of workflows.
     #[command(flatten)]
     pub run: RunArgs,

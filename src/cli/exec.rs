@@ -32,7 +32,7 @@ pub fn run(global: &Global, args: ExecArgs) -> Result<u8, Failure> {
     let hosts = &selected.hosts;
     let parallel = usize::from(global.parallel);
     let options = RunOptions { as_root: args.become_root, ..RunOptions::default() };
-    session::contact(global, PHASE, hosts, |reporter, cancel| async move {
+    session::contact(global, PHASE, hosts, None, |reporter, cancel| async move {
         on_every_host(hosts, parallel, &cancel, &command, &options, &reporter).await;
         Ok(())
     })
@@ -55,7 +55,7 @@ async fn on_every_host(
             Ok(()) => Outcome::Done { changes: 0 },
             Err(error) => Outcome::Failed {
                 error: error.to_string(),
-                unreachable: matches!(error, ExecError::Ssh(error) if error.could_not_reach()),
+                unreachable: matches!(error, ExecError::Ssh(error) if error.could_not_reach() || error.is_lost()),
                 changes: 0,
             },
         };

@@ -17,6 +17,9 @@ pub fn run(global: &Global, args: PreflightArgs) -> Result<u8, Failure> {
     };
     if let Some(role) = role {
         selected.hosts.retain(|host| host.role == role);
+        if selected.hosts.is_empty() {
+            return Err(Failure::usage(format!("preflight: no {role} host is selected")));
+        }
     }
     // Nothing is changed by a check; saying so keeps even the payload off the hosts.
     let run = RunArgs {

@@ -36,11 +36,12 @@ pub fn select(global: &Global) -> Result<Selected, Failure> {
 }
 
 /// Do `work` on a runtime, with a renderer for what it reports and a token that the first Ctrl-C, SIGTERM or
-/// lost terminal fires; the second aborts at once. Gives the exit status.
+/// lost terminal fires; the second aborts at once. `changes` is the word for what the command changes, if it can. Gives the exit status.
 pub fn contact<F, Fut>(
     global: &Global,
     command: &str,
     hosts: &[Host],
+    changes: Option<&'static str>,
     work: F,
 ) -> Result<u8, Failure>
 where
@@ -58,8 +59,8 @@ where
         verbosity: global.verbose,
         command: command.to_owned(),
         hosts: hosts.iter().map(|host| host.name.clone()).collect(),
-        summary: hosts.len() > 1 || command != "exec",
-        changes: !matches!(command, "exec" | "preflight"),
+        summary: hosts.len() > 1 || command != "exec" || global.output == OutputFormat::Json,
+        changes,
     };
     let status = runtime.block_on(async {
         let (reporter, renderer) = Renderer::start(options);

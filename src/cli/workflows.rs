@@ -8,7 +8,9 @@ use crate::inventory::{Host, Role, fold_hosts};
 use crate::phases::{Mode, Run, RunOptions};
 use crate::workflow::{self, APPLY, Choice, Phase, RESET};
 
-use super::args::{ApplyArgs, Global, PhaseCommand, ResetArgs, RunArgs, WorkflowArgs};
+use super::args::{
+    ApplyArgs, Global, PhaseCommand, ResetArgs, ResetPhaseCommand, RunArgs, WorkflowArgs,
+};
 use super::failure::Failure;
 use super::session::{self, Selected};
 
@@ -29,12 +31,17 @@ pub fn join(global: &Global, args: WorkflowArgs) -> Result<u8, Failure> {
 }
 
 pub fn reset(global: &Global, args: ResetArgs) -> Result<u8, Failure> {
+    let (options, only) = match args.phase {
+        None => (args.options, None),
+        Some(ResetPhaseCommand::Phase { name: None, .. }) => return list(RESET),
+        Some(ResetPhaseCommand::Phase { name, options }) => (options, name),
+    };
     let selected = session::select(global)?;
-    if !args.force && !args.run.dry_run && !confirm_reset(&selected.hosts)? {
+    if !options.force && !options.run.dry_run && !confirm_reset(&selected.hosts)? {
         return Err(Failure::usage("reset was not confirmed; nothing was touched"));
     }
-    let choice = args.run.choice(None);
-    run(global, "reset", RESET, selected, &args.run, false, choice)
+    let choice = options.run.choice(only.as_deref());
+    run(global, "reset", RESET, selected, &options.run, false, choice)
 }
 
 fn one_role(
@@ -88,14 +95,27 @@ pub(super) fn run(
     let mut ignore = selected.inventory.preflight_ignore.clone();
     ignore.extend(args.ignore_preflight_errors.iter().map(|name| name.to_lowercase()));
 
+    let changes = match (command, mode) {
+        ("preflight", _) => None,
+        (_, Mode::DryRun) => Some("to change"),
+        (_, Mode::Apply) => Some("changed"),
+    };
     let hosts = selected.hosts.clone();
-    let status = session::contact(global, command, &hosts, |reporter, cancel| async move {
-        let options =
-            RunOptions { mode, ignore, upload_certs, parallel, cancel: cancel.clone(), reporter };
-        let run = Run::new(selected.inventory, selected.hosts, cluster, options);
-        workflow::run(Arc::new(run), phases, workflow::Options { parallel, choice, cancel }).await;
-        Ok(())
-    })?;
+    let status =
+        session::contact(global, command, &hosts, changes, |reporter, cancel| async move {
+            let options = RunOptions {
+                mode,
+                ignore,
+                upload_certs,
+                parallel,
+                cancel: cancel.clone(),
+                reporter,
+            };
+            let run = Run::new(selected.inventory, selected.hosts, cluster, options);
+            workflow::run(Arc::new(run), phases, workflow::Options { parallel, choice, cancel })
+                .await;
+            Ok(())
+        })?;
     Ok(status)
 }
 

@@ -291,6 +291,13 @@ pub(super) fn wipe(value: &mut Value) {
 /// The same body with a Secret's values replaced.
 pub(super) fn withhold(mut body: Value) -> Value {
     if body["kind"] == "Secret" {
+        // kubectl keeps a copy of the whole object here.
+        let copy = body
+            .pointer_mut("/metadata/annotations/kubectl.kubernetes.io~1last-applied-configuration");
+        if let Some(copy) = copy {
+            wipe(copy);
+            *copy = WITHHELD.into();
+        }
         for field in ["data", "stringData"] {
             if let Some(Value::Object(data)) = body.get_mut(field) {
                 for value in data.values_mut() {

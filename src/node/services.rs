@@ -5,7 +5,7 @@ use super::{Change, Node, NodeError};
 /// What to do with a service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ServiceAction {
-    /// Start it unless it runs. Units are reloaded first.
+    /// Start it unless it runs; restart it where its binary has been replaced since. Units are reloaded first.
     Start,
     /// Stop it if it runs.
     Stop,
@@ -15,6 +15,8 @@ pub enum ServiceAction {
     Enable,
     /// Do not start it at boot.
     Disable,
+    /// Have the init system read its units anew, after one was removed.
+    Reload,
 }
 
 impl ServiceAction {
@@ -25,6 +27,7 @@ impl ServiceAction {
             Self::Restart => "restart",
             Self::Enable => "enable",
             Self::Disable => "disable",
+            Self::Reload => "reload",
         }
     }
 }

@@ -89,7 +89,7 @@ pub enum TransportError {
     #[error("{0}")]
     Lost(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// It took too long.
-    #[error("no result after {} s", .0.as_secs())]
+    #[error("no result after {} s; raise command_timeout if that is too short", .0.as_secs())]
     TimedOut(Duration),
     /// It printed too much.
     #[error("more than {0} bytes of output")]

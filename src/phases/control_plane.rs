@@ -3,15 +3,18 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use time::OffsetDateTime;
-use tokio::sync::OnceCell;
+use tokio::sync::{Mutex, OnceCell};
 use zeroize::Zeroizing;
 
 use crate::cluster::kubeconfig::{self, Kubeconfig};
+use crate::cluster::static_pods::{self, Component};
+use crate::inventory::KubernetesVersion;
 use crate::kubernetes::objects::bootstrap_token::{self, BootstrapToken, TokenOptions};
 use crate::kubernetes::{ApiClient, Applied, Credentials, Dial, Object, Timing, apply};
+use crate::node::Node;
 use crate::pki;
 use crate::ssh::Connection;
 
@@ -24,6 +27,8 @@ pub const KUBERNETES_DIRECTORY: &str = "/etc/kubernetes";
 pub const CA_PATH: &str = "/etc/kubernetes/pki/ca.crt";
 /// How long the run's join token lives if the run cannot delete it.
 const TOKEN_LIFETIME: time::Duration = time::Duration::minutes(15);
+/// A node that begins to join later than this gets a new token.
+const TOKEN_USE: Duration = Duration::from_secs(8 * 60);
 
 /// The first control plane during a run.
 pub struct ControlPlane {
@@ -31,7 +36,14 @@ pub struct ControlPlane {
     pki: OnceCell<Arc<pki::Outcome>>,
     ca: OnceCell<Vec<u8>>,
     api: OnceCell<Option<ApiClient>>,
-    token: OnceCell<BootstrapToken>,
+    running_version: OnceCell<Option<KubernetesVersion>>,
+    tokens: Mutex<Vec<RunToken>>,
+}
+
+/// A join token made by this run.
+struct RunToken {
+    token: BootstrapToken,
+    made: Instant,
 }
 
 impl ControlPlane {
@@ -41,7 +53,8 @@ impl ControlPlane {
             pki: OnceCell::new(),
             ca: OnceCell::new(),
             api: OnceCell::new(),
-            token: OnceCell::new(),
+            running_version: OnceCell::new(),
+            tokens: Mutex::new(Vec::new()),
         }
     }
 
@@ -66,12 +79,18 @@ impl ControlPlane {
         if let Some(address) = state.host.advertise_address {
             return Ok(address);
         }
-        run.facts(state).await?.default_addresses.first().copied().ok_or_else(|| {
-            PhaseError::State(
-                "the host has no default route to take its address from; set advertise_address"
-                    .to_owned(),
-            )
-        })
+        run.facts(state)
+            .await
+            .map_err(|error| self.named(error))?
+            .default_addresses
+            .first()
+            .copied()
+            .ok_or_else(|| {
+                PhaseError::State(
+                    "the host has no default route to take its address from; set advertise_address"
+                        .to_owned(),
+                )
+            })
     }
 
     /// The connection to the host, for tunnels.
@@ -79,7 +98,7 @@ impl ControlPlane {
     /// # Errors
     /// The host cannot be reached.
     pub async fn connection(&self, run: &Run) -> Result<Connection, PhaseError> {
-        run.connection(&self.state()?.host).await
+        run.connection(&self.state()?.host).await.map_err(|error| self.named(error))
     }
 
     /// Keep the PKI the certs phase made.
@@ -115,7 +134,7 @@ impl ControlPlane {
             return Ok(&file.content);
         }
         let read = || async {
-            let mut files = run.node(self.state()?).await?.read(&[CA_PATH]).await?;
+            let mut files = self.node(run).await?.read(&[CA_PATH]).await?;
             files.remove(CA_PATH).map(|file| file.content.to_vec()).ok_or_else(|| {
                 PhaseError::State(format!(
                     "{} has no {CA_PATH}: it is no control plane yet; run `fleetadm apply` or `fleetadm init`",
@@ -141,7 +160,7 @@ impl ControlPlane {
         let paths =
             ["super-admin.conf", "admin.conf"].map(|name| format!("{KUBERNETES_DIRECTORY}/{name}"));
         let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
-        let mut files = run.node(self.state()?).await?.read(&paths).await?;
+        let mut files = self.node(run).await?.read(&paths).await?;
         let Some((path, file)) = paths.iter().find_map(|path| files.remove_entry(*path)) else {
             if run.mode() == Mode::DryRun {
                 return Ok(None);
@@ -164,32 +183,83 @@ impl ControlPlane {
         }))
     }
 
-    /// The join token of this run, made in the cluster when it is first needed.
+    /// A join token of this run, made in the cluster when one is needed that has enough time left.
     ///
     /// # Errors
     /// The API server does not answer or refuses.
-    pub async fn token(&self, run: &Arc<Run>) -> Result<&BootstrapToken, PhaseError> {
-        let make = || async {
-            let token =
-                BootstrapToken::generate().map_err(|error| PhaseError::Local(error.to_string()))?;
+    pub async fn token(&self, run: &Arc<Run>) -> Result<BootstrapToken, PhaseError> {
+        let mut tokens = self.tokens.lock().await;
+        if let Some(last) = tokens.last().filter(|last| last.made.elapsed() < TOKEN_USE) {
+            return Ok(last.token.clone());
+        }
+        let token =
+            BootstrapToken::generate().map_err(|error| PhaseError::Local(error.to_string()))?;
+        let made = Instant::now();
+        if run.mode() == Mode::Apply
+            && let Some(api) = self.api(run).await?
+        {
             let expires = OffsetDateTime::now_utc() + TOKEN_LIFETIME;
             let secret = bootstrap_token::secret(&token, &TokenOptions::for_one_run(expires));
-            if let (Mode::Apply, Some(api)) = (run.mode(), self.api(run).await?) {
-                apply::apply(api, &secret).await?;
+            // Remembered first: a request that fails on the way back may have been carried out.
+            tokens.push(RunToken { token: token.clone(), made });
+            if let Err(error) = apply::apply(api, &secret).await {
+                // The next node tries anew.
+                if let Some(last) = tokens.last_mut() {
+                    last.made = made.checked_sub(TOKEN_USE).unwrap_or(made);
+                }
+                return Err(error.into());
             }
-            Ok::<_, PhaseError>(token)
-        };
-        self.token.get_or_try_init(make).await
+        }
+        Ok(token)
     }
 
-    /// Delete the join token of this run, if one was made.
-    pub(super) async fn delete_token(&self) -> Result<(), PhaseError> {
-        if let (Some(token), Some(Some(api))) = (self.token.get(), self.api.get()) {
-            api.with_timing(Timing { total: Duration::from_secs(10), ..Timing::default() })
-                .delete(&token.key())
-                .await?;
+    /// Delete the join tokens of this run, if any were made.
+    pub(super) async fn delete_tokens(&self) -> Result<(), PhaseError> {
+        let Some(Some(api)) = self.api.get() else { return Ok(()) };
+        let api = api.with_timing(Timing { total: Duration::from_secs(10), ..Timing::default() });
+        for made in self.tokens.lock().await.drain(..) {
+            api.delete(&made.token.key()).await?;
         }
         Ok(())
+    }
+
+    /// Refuse to go on where the control plane runs another version than the inventory says: a control plane is
+    /// upgraded, one minor release at a time and with checks that nothing here makes.
+    ///
+    /// # Errors
+    /// The versions differ, or the host cannot be reached.
+    pub async fn check_version(&self, run: &Run) -> Result<(), PhaseError> {
+        let read = || async {
+            let path = Component::KubeApiserver.manifest_path();
+            let mut files = self.node(run).await?.read(&[&path]).await?;
+            let Some(file) = files.remove(&path) else { return Ok::<_, PhaseError>(None) };
+            let manifest = static_pods::from_yaml(&String::from_utf8_lossy(&file.content))?;
+            Ok(static_pods::running_version(&manifest))
+        };
+        let wanted = run.cluster().release.version;
+        match self.running_version.get_or_try_init(read).await? {
+            Some(running) if *running != wanted => Err(PhaseError::State(format!(
+                "the control plane {} runs Kubernetes {running}, the inventory says {wanted}; fleetadm cannot \
+                 upgrade yet: set kubernetes_version = \"{running}\", or upgrade with kubeadm",
+                self.name()
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the control plane was there when the run looked first.
+    pub fn was_there(&self) -> bool {
+        matches!(self.running_version.get(), Some(Some(_)))
+    }
+
+    async fn node<'a>(&'a self, run: &Run) -> Result<&'a Node, PhaseError> {
+        let state = self.state()?;
+        run.node(state).await.map_err(|error| self.named(error))
+    }
+
+    /// Other hosts' tasks need the control plane, too: its failures must not read as theirs.
+    fn named(&self, error: PhaseError) -> PhaseError {
+        PhaseError::ControlPlane { host: self.name().to_owned(), source: Box::new(error) }
     }
 }
 

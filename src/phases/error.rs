@@ -41,6 +41,14 @@ pub enum PhaseError {
         /// Their names.
         names: Vec<String>,
     },
+    /// The control plane, which the host's own phase needs.
+    #[error("the control plane {host}: {source}")]
+    ControlPlane {
+        /// Its inventory name.
+        host: String,
+        /// What is the matter with it.
+        source: Box<PhaseError>,
+    },
     /// Something local is wrong.
     #[error("{0}")]
     Local(String),
@@ -65,6 +73,7 @@ impl PhaseError {
             Self::Node(NodeError::Transport { source: TransportError::Lost(source), .. }) => source
                 .downcast_ref::<SshError>()
                 .is_some_and(|error| error.could_not_reach() || error.is_lost()),
+            Self::ControlPlane { source, .. } => source.unreachable(),
             _ => false,
         }
     }

@@ -86,7 +86,11 @@ pub async fn start(context: &Context, batch: &FileBatch) -> Result<(), PhaseErro
     let planned = node.plan(batch).await?;
     if planned.iter().any(|change| change.action != FileAction::Unchanged) {
         context.service(ServiceAction::Stop, SERVICE).await?;
-        context.install(batch).await?;
+        if let Err(error) = context.install(batch).await {
+            // Nothing was replaced: a node that worked before goes on working. The first error tells more.
+            let _ = context.service(ServiceAction::Start, SERVICE).await;
+            return Err(error);
+        }
     }
     context.service(ServiceAction::Enable, SERVICE).await?;
     context.service(ServiceAction::Start, SERVICE).await

@@ -23,6 +23,7 @@ pub async fn check(context: &Context, workflow: Workflow) -> Result<(), PhaseErr
         context.run.reporter().emit(Event::Check {
             host: context.host().name.clone(),
             name: name.to_owned(),
+            phase: context.phase().to_owned(),
             severity,
             message,
         });
@@ -62,9 +63,18 @@ async fn target(context: &Context, facts: &Facts) -> Result<Target, PhaseError> 
         service_subnets: section.networking.service_subnet.clone(),
         pod_subnets: section.networking.pod_subnet.clone(),
         etcd_data_dir: Some(section.etcd.data_dir.clone()),
-        kubelet_version_override: run.artifacts().kubelet_version().await.map(str::to_owned),
+        kubelet_version_override: kubelet_version(context).await,
         already: membership(host.role, facts),
     })
+}
+
+/// Version of the kubelet that will be installed. One that does not run on this workstation, being for another
+/// architecture, is taken for what the inventory says it is.
+async fn kubelet_version(context: &Context) -> Option<String> {
+    let run = &context.run;
+    run.inventory().artifacts.binaries.as_ref()?;
+    let found = run.artifacts().kubelet_version().await.map(str::to_owned);
+    Some(found.unwrap_or_else(|| run.cluster().section.kubernetes_version.to_string()))
 }
 
 /// What the host is already. Certificates come first in both workflows, so a host where a run was cut short

@@ -1,7 +1,6 @@
 //! One run of a workflow: what its tasks share, typed, each part made once when it is first needed.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use time::OffsetDateTime;
@@ -63,8 +62,6 @@ pub struct Run {
     control_plane: ControlPlane,
     artifacts: Artifacts,
     started: OffsetDateTime,
-    /// The first control plane ran before this run.
-    control_plane_found: AtomicBool,
 }
 
 impl Run {
@@ -87,7 +84,6 @@ impl Run {
             control_plane: ControlPlane::new(first),
             artifacts: Artifacts::new(inventory.artifacts.clone()),
             started: OffsetDateTime::now_utc(),
-            control_plane_found: AtomicBool::new(false),
             options,
             inventory,
             cluster,
@@ -118,16 +114,6 @@ impl Run {
     /// When the run began: what kubeadm takes for "now" in all certificates.
     pub fn started(&self) -> OffsetDateTime {
         self.started
-    }
-
-    /// Remember that the first control plane was there before this run.
-    pub(super) fn found_control_plane(&self) {
-        self.control_plane_found.store(true, Ordering::Relaxed);
-    }
-
-    /// Whether this run brings up the first control plane.
-    pub fn makes_control_plane(&self) -> bool {
-        !self.control_plane_found.load(Ordering::Relaxed)
     }
 
     /// Where events go.
@@ -196,7 +182,7 @@ impl Run {
 
     /// The end of a run, however it went: what was made for the run alone is taken back.
     pub async fn finish(&self) {
-        if let Err(error) = self.control_plane.delete_token().await {
+        if let Err(error) = self.control_plane.delete_tokens().await {
             self.reporter().emit(Event::Warning {
                 host: self.control_plane.name().to_owned(),
                 phase: "finish".to_owned(),

@@ -76,6 +76,8 @@ pub enum Event {
     Check {
         /// Inventory name.
         host: String,
+        /// `workflow/phase`.
+        phase: String,
         /// kubeadm's name of the check.
         name: String,
         /// How bad.

@@ -102,7 +102,8 @@ fn object(event: &Event) -> Value {
             "stream": if *stderr { "stderr" } else { "stdout" },
             "line": line,
         }),
-        Event::Check { host, name, severity, message } => json!({
+        Event::Check { host, phase, name, severity, message } => json!({
+            "phase": phase,
             "kind": "check",
             "host": host,
             "name": name,

@@ -40,8 +40,8 @@ pub struct Options {
     pub hosts: Vec<String>,
     /// Whether to end with a table of hosts.
     pub summary: bool,
-    /// Whether the command can change hosts, so that changes are worth counting.
-    pub changes: bool,
+    /// The word for changes where the command can make some: `changed`, or `to change` in a dry run.
+    pub changes: Option<&'static str>,
 }
 
 /// A running renderer.
@@ -172,7 +172,7 @@ impl Screen {
                     });
                 }
             }
-            Event::Check { host, name, severity, message } if *severity != Severity::Passed => {
+            Event::Check { host, name, severity, message, .. } if *severity != Severity::Passed => {
                 let label = if *severity == Severity::Error { "ERROR" } else { "WARNING" };
                 let width = self.width;
                 self.line(&format!(
@@ -255,15 +255,15 @@ impl Screen {
             };
             let width = self.width;
             let changed = match options.changes {
-                true => format!("{} changed, ", host.changes),
-                false => String::new(),
+                Some(word) => format!("{} {word}, ", host.changes),
+                None => String::new(),
             };
             let seconds = host.busy.as_secs_f32();
             self.line(&format!("{name:<width$}  {result:<26} {changed}{seconds:.1} s"));
         }
         let changed = match options.changes {
-            true => format!("{} changed, ", summary.changes()),
-            false => String::new(),
+            Some(word) => format!("{} {word}, ", summary.changes()),
+            None => String::new(),
         };
         self.line(&format!(
             "{}: {} hosts, {changed}{} failed, {} warnings in {:.1} s",

@@ -92,7 +92,7 @@ impl Summary {
             exit::INTERRUPTED
         } else if self.hosts.values().any(|host| host.unreachable) {
             exit::UNREACHABLE
-        } else if self.failed() > 0 {
+        } else if self.failed() > 0 || self.hosts.values().any(|host| host.skipped > 0) {
             exit::FAILED
         } else {
             exit::DONE

@@ -29,11 +29,11 @@ phases! {
         Workers, [], join::preflight::run;
 
     BINARIES = "prepare/binaries", "Install kubelet and kubectl from [artifacts], with the kubelet's unit",
-        EveryHost, [Here("init/preflight"), Here("join/preflight")], prepare::binaries::run;
+        EveryHost, [Here("init/preflight"), Here("join/preflight"), FirstControlPlane("init/preflight")], prepare::binaries::run;
     IMAGES = "prepare/images", "Import the images of the host's role, or pull what the control plane lacks",
-        EveryHost, [Here("init/preflight"), Here("join/preflight")], prepare::images::run;
+        EveryHost, [Here("init/preflight"), Here("join/preflight"), Here("prepare/files")], prepare::images::run;
     FILES = "prepare/files", "Put [[files]] on the host",
-        EveryHost, [Here("init/preflight"), Here("join/preflight")], prepare::files::run;
+        EveryHost, [Here("init/preflight"), Here("join/preflight"), FirstControlPlane("init/preflight")], prepare::files::run;
 
     CERTS = "init/certs", "Make the certificate authorities, certificates and keys",
         FirstControlPlane, [Here("init/preflight")], init::certs::run, parts ["ca", "apiserver", "apiserver-kubelet-client", "front-proxy-ca", "front-proxy-client",
@@ -87,7 +87,7 @@ phases! {
     RESET_PREFLIGHT = "reset/preflight", "Check whether the host can be reset",
         EveryHost, [], reset::preflight::run;
     DELETE_NODE = "reset/delete-node", "Delete the worker from the cluster",
-        Workers, [Here("reset/preflight")], reset::delete_node::run;
+        Workers, [], reset::delete_node::run;
     REMOVE_ETCD_MEMBER = "reset/remove-etcd-member", "Take the host's etcd member out and empty its data",
         FirstControlPlane, [Here("reset/preflight"), EverywhereEnded("reset/delete-node")],
         reset::remove_etcd_member::run;
@@ -102,8 +102,8 @@ pub static APPLY: &[&Phase] = &[
     &INIT_PREFLIGHT,
     &JOIN_PREFLIGHT,
     &BINARIES,
-    &IMAGES,
     &FILES,
+    &IMAGES,
     &CERTS,
     &KUBECONFIG,
     &ETCD,

@@ -9,9 +9,11 @@ use super::lab::{HOSTS, Lab};
 use super::runner::fleetadm;
 
 /// Every file that a run could touch, with its times: even one replaced by its like is seen. What the kubelet keeps
-/// its own state in is left out, and the directory in memory in which files are prepared to be compared.
+/// its own state in is left out, and the directory in memory in which files are prepared to be compared; so are the
+/// directories under /usr, where the kubelet makes one for its plugins when it gets to it.
 const FILES: &str = "LC_ALL=C; export LC_ALL
-{ find /etc /usr /opt /root -not -path /etc/resolv.conf -printf '%T@ %C@ %i %m %p\\n'
+{ find /etc /opt /root -not -path /etc/resolv.conf -printf '%T@ %C@ %i %m %p\\n'
+  find /usr -not -type d -printf '%T@ %C@ %i %m %p\\n'
   find /run/fleetadm -mindepth 1 -printf '%T@ %C@ %i %m %p\\n'
   find /var/lib/kubelet -maxdepth 1 -type f -not -name 'cpu_manager_state' -not -name 'memory_manager_state' \
     -printf '%T@ %C@ %i %m %p\\n'

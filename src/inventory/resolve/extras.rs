@@ -20,7 +20,7 @@ use crate::inventory::suggest::nearest;
 const DEFAULT_MODE: u32 = 0o644;
 
 /// The phases a hook can be tied to, as kubeadm names them.
-const PHASES: [&str; 20] = [
+const PHASES: [&str; 27] = [
     "init/preflight",
     "init/certs",
     "init/kubeconfig",
@@ -33,12 +33,19 @@ const PHASES: [&str; 20] = [
     "init/mark-control-plane",
     "init/bootstrap-token",
     "init/kubelet-finalize",
-    "init/addon",
+    "init/addon/coredns",
+    "init/addon/kube-proxy",
     "init/show-join-command",
     "join/preflight",
     "join/kubelet-start",
     "join/kubelet-wait-bootstrap",
+    "prepare/binaries",
+    "prepare/files",
+    "prepare/images",
+    "cluster/node-labels",
+    "cluster/manifests",
     "reset/preflight",
+    "reset/delete-node",
     "reset/remove-etcd-member",
     "reset/cleanup-node",
 ];
@@ -207,7 +214,10 @@ fn known_phase(text: &str) -> Result<String, Fault> {
     if PHASES.contains(&text) {
         return Ok(text.to_owned());
     }
-    let same_phase = PHASES.iter().copied().find(|phase| phase.split('/').nth(1) == Some(text));
+    let same_phase = PHASES
+        .iter()
+        .copied()
+        .find(|phase| phase.split_once('/').is_some_and(|(_, name)| name == text));
     let fault = Fault::new(
         format!("unknown phase {}", quoted(text)),
         "expected `workflow/phase`, as `init/kubelet-start`",

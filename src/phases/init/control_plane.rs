@@ -13,6 +13,7 @@ use crate::phases::{Context, Done, PhaseError};
 
 /// Run the phase.
 pub async fn run(context: Arc<Context>) -> Result<Done, PhaseError> {
+    context.run.control_plane().check_version(&context.run).await?;
     let cluster = context.run.cluster();
     let node = control_plane_node(&context).await?;
     let mut batch = FileBatch::default();
@@ -62,5 +63,11 @@ pub fn manifest(
     pod: &Pod,
 ) -> Result<NodeFile, PhaseError> {
     let yaml = static_pods::to_yaml(pod, &cluster.release)?;
-    Ok(NodeFile::public(component.manifest_path(), yaml, static_pods::FILE_MODE))
+    let mut file = NodeFile::public(component.manifest_path(), yaml, static_pods::FILE_MODE);
+    // A proxy's URL may hold a password, and with it the manifest does.
+    let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
+    let mut values =
+        containers.flat_map(|it| it.env.iter().flatten()).filter_map(|it| it.value.as_deref());
+    file.secret = values.any(|value| value.contains('@'));
+    Ok(file)
 }

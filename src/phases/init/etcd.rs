@@ -11,6 +11,7 @@ use crate::phases::{Context, Done, PhaseError};
 
 /// Run the phase.
 pub async fn run(context: Arc<Context>) -> Result<Done, PhaseError> {
+    context.run.control_plane().check_version(&context.run).await?;
     let cluster = context.run.cluster();
     let node = control_plane_node(&context).await?;
     let mut batch = FileBatch::default();

@@ -9,7 +9,7 @@ use crate::report::Event;
 /// Run the phase. Printed when the run made something of the cluster, not on every converging run.
 pub async fn run(context: Arc<Context>) -> Result<Done, PhaseError> {
     let run = &context.run;
-    if context.dry_run() || !run.makes_control_plane() {
+    if context.dry_run() || run.control_plane().was_there() {
         return Ok(Done::NotNeeded("the cluster was there before".to_owned()));
     }
     let cluster = run.cluster();
@@ -29,7 +29,7 @@ pub async fn run(context: Arc<Context>) -> Result<Done, PhaseError> {
              Pods need a network: fleetadm installs none.\n\
              Hosts of the inventory are joined by `fleetadm apply`. To join another by hand, make a token on \
              {host} with `kubeadm token create` and run on the other host:\n  \
-             kubeadm join {server} --token <value withheld>{hashes}",
+             kubeadm join {server} --token <token>{hashes}",
             host = context.host().name,
         ),
     });

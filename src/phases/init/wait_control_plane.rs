@@ -3,11 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::Value;
+
 use crate::cluster::static_pods::Component;
+use crate::cluster::static_pods::etcd::{self, InitialCluster};
 use crate::cluster::static_pods::probes::health_endpoint;
-use crate::kubernetes::Poll;
 use crate::kubernetes::health::{HealthEndpoint, wait_api_server};
+use crate::kubernetes::objects::KUBE_SYSTEM;
 use crate::kubernetes::objects::cluster_admins;
+use crate::kubernetes::poll::Attempt;
+use crate::kubernetes::{ApiClient, Kind, ObjectKey, Poll, Timing};
 use crate::phases::init::control_plane::{control_plane_node, pods};
 use crate::phases::{Context, Done, PhaseError, diagnosis, kubelet};
 
@@ -30,6 +35,38 @@ pub async fn run(context: Arc<Context>) -> Result<Done, PhaseError> {
     Ok(Done::Finished)
 }
 
+/// Wait until every static pod of the node runs what its manifest says.
+async fn static_pods_current(
+    context: &Context,
+    api: &ApiClient,
+    poll: Poll,
+) -> Result<(), PhaseError> {
+    let cluster = context.run.cluster();
+    let node = control_plane_node(context).await?;
+    let once = api.with_timing(Timing::once(Duration::from_secs(5)));
+    let etcd = (Component::Etcd, etcd::manifest(cluster, &node, &InitialCluster::New));
+    for (component, wanted) in pods(cluster, &node).into_iter().chain([etcd]) {
+        let key =
+            ObjectKey::namespaced(Kind::Pod, KUBE_SYSTEM, &format!("{component}-{}", node.name));
+        let wanted = serde_json::json!(wanted);
+        let action = format!("see {component} run with its new manifest");
+        let cancel = &context.run.options().cancel;
+        poll.until(cancel, &action, || async {
+            let what = |pod: &Value| {
+                ["image", "command"].map(|field| pod["spec"]["containers"][0][field].clone())
+            };
+            match once.get(&key).await {
+                Ok(Some(pod)) if what(&pod) == what(&wanted) => Ok(Attempt::Done(())),
+                Ok(_) => Ok(Attempt::NotYet("the kubelet still runs the old one".to_owned())),
+                Err(error) if error.is_transient() => Ok(Attempt::NotYet(error.to_string())),
+                Err(error) => Err(error),
+            }
+        })
+        .await?;
+    }
+    Ok(())
+}
+
 async fn components(context: &Context) -> Result<(), PhaseError> {
     let Some(api) = context.api().await? else { return Ok(()) };
     let cluster = context.run.cluster();
@@ -39,6 +76,10 @@ async fn components(context: &Context) -> Result<(), PhaseError> {
         interval: Duration::from_millis(250),
     };
     let cancel = &context.run.options().cancel;
+    if context.run.control_plane().was_there() {
+        // The kubelet takes up to twenty seconds to notice a changed manifest; until then the old pod answers.
+        static_pods_current(context, api, poll).await?;
+    }
     let path = if release.runtime.wait_for_all_components { "/livez" } else { "/healthz" };
     let api_server = async { wait_api_server(api, path, poll, cancel).await.map(|_| ()) };
     if !release.runtime.wait_for_all_components {

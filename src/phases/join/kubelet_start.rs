@@ -16,6 +16,7 @@ use crate::pki::Certificate;
 /// Run the phase.
 pub async fn run(context: Arc<Context>) -> Result<Done, PhaseError> {
     let run = &context.run;
+    run.control_plane().check_version(run).await?;
     let ca = run.control_plane().ca(run).await?.to_vec();
     let joined = is_joined(&context, &ca).await?;
 
@@ -36,6 +37,7 @@ pub async fn run(context: Arc<Context>) -> Result<Done, PhaseError> {
 
     // A kubelet registers its node when it starts. One whose Node was deleted meanwhile needs another start.
     if joined
+        && !context.dry_run()
         && let Some(api) = context.api().await?
         && nodes::get(api, &context.host().name).await?.is_none()
     {

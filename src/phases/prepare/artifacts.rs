@@ -77,6 +77,12 @@ impl Artifacts {
             let mut archives = Vec::new();
             for path in tar_files(directory).await? {
                 let images = image_names(&path).await?;
+                if images.is_empty() {
+                    return Err(PhaseError::Local(format!(
+                        "[artifacts] images: {} names no image; save it by its name and tag",
+                        path.display()
+                    )));
+                }
                 archives.push(Archive { path, images: images.into_iter().collect() });
             }
             Ok::<_, PhaseError>(archives)

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::node::{FileAction, FileBatch, FileChange, NodeFile, ServiceAction};
-use crate::phases::{Context, Done, PhaseError, kubelet};
+use crate::node::{FileBatch, NodeFile};
+use crate::phases::{Context, Done, PhaseError};
 
 /// Where the drop-in is.
 pub const DROP_IN_DIRECTORY: &str = "/etc/systemd/system/kubelet.service.d";
@@ -13,6 +13,7 @@ const DROP_IN: &str = include_str!("../../../templates/kubelet/10-kubeadm.conf")
 
 /// Run the phase.
 pub async fn run(context: Arc<Context>) -> Result<Done, PhaseError> {
+    context.run.control_plane().check_version(&context.run).await?;
     let Some(binaries) = context.run.artifacts().binaries().await? else {
         return Ok(Done::NotNeeded("[artifacts] names no binaries".to_owned()));
     };
@@ -25,24 +26,14 @@ pub async fn run(context: Arc<Context>) -> Result<Done, PhaseError> {
         if present.get(binary.destination).and_then(Option::as_ref).is_some_and(same) {
             continue;
         }
-        if binary.destination.ends_with("/kubelet") {
-            // A running kubelet would go on with the old binary; stopped, it is started by kubelet-start.
-            context.service(ServiceAction::Stop, kubelet::SERVICE).await?;
-        }
+        // A running kubelet goes on with the old binary: kubelet-start notices and restarts it, so that a
+        // run that never gets there leaves a working node behind.
         let change = node.install_binary(&binary.local, binary.destination, 0o755).await?;
         context.report_all(change.into_change().into_iter().collect());
     }
     let batch = unit();
-    let changed = node.plan(&batch).await?.iter().any(is_change);
-    if changed {
-        context.service(ServiceAction::Stop, kubelet::SERVICE).await?;
-        context.install(&batch).await?;
-    }
+    context.install(&batch).await?;
     Ok(Done::Finished)
-}
-
-fn is_change(change: &FileChange) -> bool {
-    change.action != FileAction::Unchanged
 }
 
 /// The kubelet's unit and kubeadm's drop-in, as kubeadm's packages have them.

@@ -6,6 +6,7 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior};
 use serde_json::{Value, json};
+use zeroize::Zeroizing;
 
 use crate::inventory::{FileSection, Host};
 use crate::node::facts::Facts;
@@ -37,7 +38,7 @@ pub async fn render(context: &Context) -> Result<FileBatch, PhaseError> {
         let file = if section.template {
             template(context, section, content).await?
         } else {
-            NodeFile::public(section.dest.clone(), content, section.mode)
+            file(section, section.dest.clone(), content)
         };
         batch.files.push(file);
     }
@@ -60,7 +61,13 @@ async fn template(
         })
     };
     let path = render("dest of", &section.dest)?;
-    Ok(NodeFile::public(path, render("template", &text)?, section.mode))
+    Ok(file(section, path, render("template", &text)?.into_bytes()))
+}
+
+/// What only its owner may read on the host is not shown here either.
+fn file(section: &FileSection, path: String, content: Vec<u8>) -> NodeFile {
+    let secret = section.mode & 0o077 == 0;
+    NodeFile { path, content: Zeroizing::new(content), mode: section.mode, secret }
 }
 
 /// Render one text. What is not defined is an error, not an empty string on a host.

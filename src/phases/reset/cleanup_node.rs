@@ -110,10 +110,11 @@ async fn remove_unit(context: &Context) -> Result<(), PhaseError> {
     let batch = prepare::binaries::unit();
     let node = context.node().await?;
     let planned = node.plan(&batch).await?;
-    if planned.iter().all(|change| change.action == FileAction::Unchanged) {
+    if planned.iter().any(|change| change.action == FileAction::Unchanged) {
         context.service(ServiceAction::Disable, kubelet::SERVICE).await?;
         remove_own(context, &batch).await?;
         context.report_all(node.prune_directories(&[prepare::binaries::DROP_IN_DIRECTORY]).await?);
+        node.service(ServiceAction::Reload, kubelet::SERVICE).await?;
     }
     Ok(())
 }

@@ -13,7 +13,10 @@ pub async fn run(context: Arc<Context>) -> Result<Done, PhaseError> {
             api.with_timing(Timing { total: SHORT, request: SHORT, ..Timing::default() })
         }
         Ok(None) => return Ok(Done::NotNeeded("there is no control plane".to_owned())),
-        Err(error) => return Ok(Done::NotNeeded(format!("the cluster cannot be asked: {error}"))),
+        Err(error) => {
+            context.warn(format!("Node {name} is not deleted: {error}"));
+            return Ok(Done::Finished);
+        }
     };
     let deleted = match context.dry_run() {
         true => nodes::get(&api, name).await.map(|node| node.is_some()),

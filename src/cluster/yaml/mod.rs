@@ -1,6 +1,7 @@
 //! YAML as kubeadm writes it: alphabetical keys, lists not indented. Knows no schema.
 
-use std::net::Ipv4Addr;
+mod emit;
+mod scalar;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -38,25 +39,7 @@ pub fn write<T: Serialize>(what: &'static str, value: &T) -> Result<String, Yaml
     let fail = |message: String| YamlError::Write { what, message };
     // Through a Value, whose maps are sorted: struct fields would come in declaration order.
     let sorted = serde_json::to_value(value).map_err(|error| fail(error.to_string()))?;
-    // Without block scalars, since long strings would be folded over several lines.
-    let options = serde_saphyr::ser_options! { prefer_block_scalars: false };
-    let text = serde_saphyr::to_string_with_options(&sorted, options)
-        .map_err(|error| fail(error.to_string()))?;
-    Ok(text.split('\n').map(plain_address).collect::<Vec<_>>().join("\n"))
-}
-
-/// Takes the quotes off an IPv4 address. The writer thinks that it looks like a number; kubeadm's does not, and
-/// hashes of configuration are hashes of text.
-fn plain_address(line: &str) -> String {
-    let plain = || {
-        let (before, value) = line.strip_suffix('"')?.split_once('"')?;
-        value.parse::<Ipv4Addr>().ok()?;
-        // Elsewhere quotes are part of a text.
-        let is_whole =
-            before.ends_with(": ") || before.split(' ').all(|part| matches!(part, "" | "-"));
-        is_whole.then(|| format!("{before}{value}"))
-    };
-    plain().unwrap_or_else(|| line.to_owned())
+    Ok(emit::document(&sorted))
 }
 
 /// Lays `over` on top of `base`: maps merge key by key, everything else replaces.
@@ -81,7 +64,8 @@ mod tests {
         let text = write(
             "test",
             &json!({"b": ["x", "12:30", ""], "a": {}, "c": [{"z": 1, "y": "on"}], "d": null,
-                    "e": "0s", "f": "v1.20.2", "g": "0", "h": "*,x", "i": ["0.0.0.0", "say - \"1.2.3.4\"", {"j": "10.0.0.1"}]}),
+                    "e": "0s", "f": "v1.20.2", "g": "0", "h": "*,x", "i": [[1, "a\nb\n"], [], ["127.0.0.1"]],
+                    "j": {"k": "x\n\ny", "l": [1.5, true]}}),
         )
         .unwrap();
         insta::assert_snapshot!(text, @r#"
@@ -97,13 +81,26 @@ mod tests {
         e: 0s
         f: v1.20.2
         g: "0"
-        h: "*,x"
+        h: '*,x'
         i:
-        - 0.0.0.0
-        - say - "1.2.3.4"
-        - j: 10.0.0.1
+        - - 1
+          - |
+            a
+            b
+        - []
+        - - 127.0.0.1
+        j:
+          k: |-
+            x
+
+            y
+          l:
+          - 1.5
+          - true
         "#);
         let back: Value = read("test", &text).unwrap();
         assert_eq!(back["c"][0]["y"], "on");
+        assert_eq!(back["i"][0][1], "a\nb\n");
+        assert_eq!(back["j"]["k"], "x\n\ny");
     }
 }
