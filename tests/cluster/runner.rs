@@ -115,7 +115,11 @@ impl Running {
         if !stdout.is_empty() {
             stdout.push('\n');
         }
-        for line in stderr.lines() {
+        let (lines, shown) = (stderr.lines().count(), 60);
+        if lines > shown {
+            println!("  ... {} lines", lines - shown);
+        }
+        for line in stderr.lines().skip(lines.saturating_sub(shown)) {
             println!("  {}", line.chars().take(160).collect::<String>());
         }
         let took = self.started.elapsed().as_secs_f32();
