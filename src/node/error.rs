@@ -16,7 +16,7 @@ const LINE_LENGTH: usize = 300;
 #[derive(Debug, thiserror::Error)]
 pub enum NodeError {
     /// The command did not get through.
-    #[error("{host}: {action}: {source}")]
+    #[error("{action}: {source}")]
     Transport {
         /// Inventory name.
         host: String,
@@ -26,7 +26,7 @@ pub enum NodeError {
         source: TransportError,
     },
     /// The command ran and failed.
-    #[error("{host}: {action} failed: {detail}{}", .hint.map(|hint| format!(" ({hint})")).unwrap_or_default())]
+    #[error("{action} failed: {detail}{}", .hint.map(|hint| format!(" ({hint})")).unwrap_or_default())]
     Failed {
         /// Inventory name.
         host: String,
@@ -40,7 +40,7 @@ pub enum NodeError {
         hint: Option<&'static str>,
     },
     /// The command succeeded but said something the payload never says.
-    #[error("{host}: {action}: unexpected answer `{answer}`; does something else print on login?")]
+    #[error("{action}: unexpected answer `{answer}`; does something else print on login?")]
     Unexpected {
         /// Inventory name.
         host: String,
@@ -50,7 +50,7 @@ pub enum NodeError {
         answer: String,
     },
     /// The facts make no sense.
-    #[error("{host}: facts: {source}")]
+    #[error("facts: {source}")]
     Facts {
         /// Inventory name.
         host: String,
@@ -139,7 +139,7 @@ mod tests {
             .to_vec();
         let output = Output { exit: Exit::Status(1), stdout: Zeroizing::default(), stderr };
         let error = NodeError::failed("cp-1", "install".to_owned(), &output);
-        insta::assert_snapshot!(error, @"cp-1: install failed: noise; cat: write error: No space left on device; /etc/x: cannot be written (free some space on the host and run again)");
+        insta::assert_snapshot!(error, @"install failed: noise; cat: write error: No space left on device; /etc/x: cannot be written (free some space on the host and run again)");
     }
 
     #[test]
@@ -150,6 +150,6 @@ mod tests {
             stderr: vec![],
         };
         let error = NodeError::failed("cp-1", "facts".to_owned(), &output);
-        insta::assert_snapshot!(error, @"cp-1: facts failed: killed by SIGKILL");
+        insta::assert_snapshot!(error, @"facts failed: killed by SIGKILL");
     }
 }
