@@ -8,6 +8,8 @@ use std::sync::LazyLock;
 
 use bytes::Bytes;
 
+use crate::ssh::quote;
+
 use super::transport::{Exit, Output};
 
 /// The script, for whoever wants to read what runs as root.
@@ -105,16 +107,6 @@ impl Payload {
 
 fn join(arguments: &[&str]) -> String {
     arguments.iter().map(|argument| quote(argument)).collect::<Vec<_>>().join(" ")
-}
-
-/// Quote one word for a POSIX shell.
-fn quote(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-:@%+=,".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
 }
 
 #[cfg(test)]

@@ -13,8 +13,8 @@ use crate::cluster::kubeconfig::{self, Kubeconfig};
 use crate::cluster::static_pods::{self, Component};
 use crate::inventory::KubernetesVersion;
 use crate::kubernetes::objects::bootstrap_token::{self, BootstrapToken, TokenOptions};
-use crate::kubernetes::{ApiClient, Applied, Credentials, Dial, Object, Timing, apply};
-use crate::node::Node;
+use crate::kubernetes::{ApiClient, Credentials, Dial, Object, Timing, apply};
+use crate::node::{Change, Node};
 use crate::pki;
 use crate::ssh::Connection;
 
@@ -318,15 +318,17 @@ impl Context {
             (false, Some(api)) => apply::apply_all(api, objects).await?,
             (_, api) => apply::preview_all(api, objects).await?,
         };
-        let changes = changes.into_iter().filter(|change| change.applied != Applied::Unchanged);
-        self.report_all(
-            changes
-                .map(|change| crate::node::Change {
-                    what: format!("{} {}", change.applied.verb(), change.what),
-                    detail: change.detail,
-                })
-                .collect(),
-        );
+        self.report_applied(changes);
         Ok(())
+    }
+
+    /// Tell of what became of objects in the API; those that were as wanted are no change.
+    pub fn report_applied(&self, changes: Vec<crate::kubernetes::Change>) {
+        let changes = changes.into_iter().filter(|change| change.applied.is_change());
+        let change = |change: crate::kubernetes::Change| Change {
+            what: format!("{} {}", change.applied.verb(), change.what),
+            detail: change.detail,
+        };
+        self.report_all(changes.map(change).collect());
     }
 }

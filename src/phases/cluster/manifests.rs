@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::kubernetes::{Applied, manifests};
-use crate::node::Change;
+use crate::kubernetes::manifests;
 use crate::phases::{Context, Done, PhaseError};
 
 /// Run the phase.
@@ -25,14 +24,6 @@ pub async fn run(context: Arc<Context>) -> Result<Done, PhaseError> {
         (Some(api), false) => manifests::apply(api, &documents).await?,
         (api, _) => manifests::preview(api, &documents).await?,
     };
-    let changes = changes.into_iter().filter(|change| change.applied != Applied::Unchanged);
-    context.report_all(
-        changes
-            .map(|change| Change {
-                what: format!("{} {}", change.applied.verb(), change.what),
-                detail: change.detail,
-            })
-            .collect(),
-    );
+    context.report_applied(changes);
     Ok(Done::Finished)
 }

@@ -3,12 +3,10 @@
 
 use std::sync::Arc;
 
+use crate::cluster::spec::CERTIFICATES_DIRECTORY as DIRECTORY;
 use crate::node::{FileBatch, NodeDirectory, NodeFile};
 use crate::phases::{Context, Done, PhaseError};
 use crate::pki::{self, Algorithm, Existing, KeyPool, Requirements};
-
-/// kubeadm's certificatesDir.
-const DIRECTORY: &str = "/etc/kubernetes/pki";
 
 /// Run the phase.
 pub async fn run(context: Arc<Context>) -> Result<Done, PhaseError> {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use crate::cluster::kubeconfig::{self, BOOTSTRAP_KUBELET, Kubeconfig};
+use crate::cluster::spec::{CERTIFICATES_DIRECTORY, MANIFESTS_DIRECTORY};
 use crate::kubernetes::{Poll, nodes, wait};
 use crate::node::{FileBatch, NodeDirectory, NodeFile, ServiceAction};
 use crate::phases::control_plane::{CA_PATH, KUBERNETES_DIRECTORY};
@@ -21,8 +22,8 @@ pub async fn run(context: Arc<Context>) -> Result<Done, PhaseError> {
     let joined = is_joined(&context, &ca).await?;
 
     let mut batch = FileBatch::default();
-    batch.directories.push(NodeDirectory::new("/etc/kubernetes/pki", 0o755));
-    batch.directories.push(NodeDirectory::new("/etc/kubernetes/manifests", 0o700));
+    batch.directories.push(NodeDirectory::new(CERTIFICATES_DIRECTORY, 0o755));
+    batch.directories.push(NodeDirectory::new(MANIFESTS_DIRECTORY, 0o700));
     batch.files.push(NodeFile::public(CA_PATH, ca.clone(), 0o644));
     if !joined {
         batch.files.push(bootstrap_kubeconfig(&context, &ca).await?);
