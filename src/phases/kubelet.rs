@@ -6,6 +6,7 @@ use crate::cluster::kubelet::{self, KubeletNode};
 use crate::inventory::{Role, Taint};
 use crate::kubernetes::Poll;
 use crate::kubernetes::health::HealthEndpoint;
+use crate::node::facts::Facts;
 use crate::node::{FileAction, FileBatch, NodeDirectory, NodeFile, ServiceAction};
 
 use super::{Context, PhaseError};
@@ -31,11 +32,7 @@ pub async fn files(context: &Context) -> Result<FileBatch, PhaseError> {
         name: &host.name,
         hostname: &facts.hostname,
         runtime_endpoint: &socket,
-        systemd_resolved: facts
-            .init
-            .services
-            .get("systemd-resolved")
-            .is_some_and(|service| service.active),
+        systemd_resolved: systemd_resolved(facts),
         register_with_taints: taints,
         extra_args: &host.kubelet_extra_args,
     };
@@ -54,6 +51,11 @@ pub async fn files(context: &Context) -> Result<FileBatch, PhaseError> {
     }
     file(kubelet::CONFIG_PATH, config.yaml);
     Ok(batch)
+}
+
+/// Whether systemd-resolved answers the host's DNS queries.
+pub fn systemd_resolved(facts: &Facts) -> bool {
+    facts.init.services.get("systemd-resolved").is_some_and(|service| service.active)
 }
 
 /// The endpoint of the container runtime: the inventory's, or the one whose socket is there.

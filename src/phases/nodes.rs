@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use crate::cluster::node_flags;
 use crate::kubernetes::objects::node::{NodeMarks, patch};
 use crate::kubernetes::{Poll, nodes, wait};
 
-use super::{Context, PhaseError};
+use super::{Context, PhaseError, kubelet};
 
 /// Give this host's Node the marks it lacks, once it is registered, and tell what changed.
 ///
@@ -35,6 +36,19 @@ pub async fn mark(context: &Context, marks: &NodeMarks) -> Result<(), PhaseError
         }
     }
     Ok(())
+}
+
+/// Keep the runtime's endpoint on the Node, where kubeadms of older releases read it from.
+///
+/// # Errors
+/// As [`mark`].
+pub async fn annotate(context: &Context) -> Result<(), PhaseError> {
+    let socket = kubelet::runtime_endpoint(context).await?;
+    let annotations = node_flags::annotations(&context.run.cluster().release, &socket);
+    if annotations.is_empty() {
+        return Ok(());
+    }
+    mark(context, &NodeMarks { annotations, ..NodeMarks::default() }).await
 }
 
 fn words(marks: &NodeMarks) -> String {

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use crate::cluster::kubeadm_config::{ApiEndpoint, ClusterStatus, cluster_configuration_yaml};
-use crate::cluster::{kubelet as kubelet_files, node_flags};
-use crate::kubernetes::objects::node::NodeMarks;
+use crate::cluster::kubelet as kubelet_files;
 use crate::kubernetes::objects::upload_config;
 use crate::phases::{Context, Done, PhaseError, kubelet, nodes};
 
@@ -14,32 +13,26 @@ pub async fn run(context: Arc<Context>) -> Result<Done, PhaseError> {
     let cluster = run.cluster();
     let release = &cluster.release;
 
-    let status = match release.config.cluster_status {
-        true => Some(cluster_status(&context).await?),
-        false => None,
-    };
     let mut objects = Vec::new();
     if context.wants("kubeadm") {
+        let status = match release.config.cluster_status {
+            true => Some(cluster_status(&context).await?),
+            false => None,
+        };
         let configuration = cluster_configuration_yaml(cluster)?;
         objects.extend(upload_config::kubeadm_config(&configuration, status.as_deref()));
     }
 
-    let resolved =
-        context.facts().await?.init.services.get("systemd-resolved").is_some_and(|it| it.active);
-    let config = kubelet_files::config_map_yaml(cluster, resolved)?;
     if context.wants("kubelet") {
+        let resolved = kubelet::systemd_resolved(context.facts().await?);
+        let config = kubelet_files::config_map_yaml(cluster, resolved)?;
         let user_supplied = !cluster.section.kubelet_configuration.is_empty();
         let name = release.kubelet_config_map();
         objects.extend(upload_config::kubelet_config(&name, &config.yaml, user_supplied));
     }
     context.apply(&objects).await?;
 
-    // Older kubeadms keep the runtime's endpoint on the node, and read it back from there.
-    let socket = kubelet::runtime_endpoint(&context).await?;
-    let annotations = node_flags::annotations(release, &socket);
-    if !annotations.is_empty() {
-        nodes::mark(&context, &NodeMarks { annotations, ..NodeMarks::default() }).await?;
-    }
+    nodes::annotate(&context).await?;
     Ok(Done::Finished)
 }
 

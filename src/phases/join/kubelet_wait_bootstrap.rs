@@ -5,8 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cluster::kubeconfig::BOOTSTRAP_KUBELET;
-use crate::cluster::node_flags;
-use crate::kubernetes::objects::node::NodeMarks;
 use crate::kubernetes::{Poll, wait};
 use crate::phases::control_plane::KUBERNETES_DIRECTORY;
 use crate::phases::{Context, Done, PhaseError, diagnosis, kubelet, nodes};
@@ -30,10 +28,6 @@ pub async fn run(context: Arc<Context>) -> Result<Done, PhaseError> {
     let removed = context.node().await?.remove(&[&bootstrap]).await?;
     context.report_all(removed);
 
-    let socket = kubelet::runtime_endpoint(&context).await?;
-    let annotations = node_flags::annotations(&run.cluster().release, &socket);
-    if !annotations.is_empty() {
-        nodes::mark(&context, &NodeMarks { annotations, ..NodeMarks::default() }).await?;
-    }
+    nodes::annotate(&context).await?;
     Ok(Done::Finished)
 }
