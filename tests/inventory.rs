@@ -67,7 +67,7 @@ fn minimal_means_kubeadm_defaults() {
     assert_eq!(fold_hosts(&names), "cp1,node[1-2]");
     let node = host(&inventory, "node2");
     assert_eq!((node.address.as_str(), node.role), ("192.0.2.12", Role::Worker));
-    assert_eq!((node.ssh.port, node.ssh.become_root), (22, Become::None));
+    assert!(node.ssh.port.is_none() && node.ssh.become_root.is_none());
     assert_eq!(node.taints, None);
 }
 
@@ -76,11 +76,12 @@ fn settings_fold_from_the_outside_in() {
     let inventory = inventory::load(&Path::new(EXAMPLES).join("production-like.toml")).unwrap();
     let gpu = host(&inventory, "gpu-5");
     assert_eq!(gpu.address, "198.51.100.35");
-    assert_eq!(gpu.ssh.user.as_deref(), Some("gpu-ops"));
-    assert_eq!(gpu.ssh.port, 2222);
-    assert_eq!(gpu.ssh.connect_timeout, Duration::from_secs(30));
-    assert_eq!(gpu.ssh.command_timeout, Duration::from_secs(600));
-    assert_eq!(gpu.ssh.become_root, Become::Sudo);
+    let ssh = &gpu.ssh;
+    assert_eq!(ssh.user.as_ref().unwrap().value, "gpu-ops");
+    assert_eq!(ssh.port.as_ref().unwrap().value, 2222);
+    assert_eq!(ssh.connect_timeout.as_ref().unwrap().value, Duration::from_secs(30));
+    assert!(ssh.command_timeout.is_none());
+    assert_eq!(ssh.become_root.as_ref().unwrap().value, Become::Sudo);
     assert_eq!(gpu.labels.len(), 2);
     assert_eq!(gpu.taints.as_ref().unwrap()[0].effect, "NoSchedule");
     let storage = host(&inventory, "storage-1");

@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use crate::inventory::{Become, Host, Inventory, Role, fold_hosts};
+use crate::inventory::{Host, Inventory, Role, fold_hosts};
+use crate::ssh::{Connector, Environment, Setting, Settings};
 
 use super::args::{Global, InventoryCommand, OutputFormat};
 use super::failure::Failure;
@@ -12,12 +13,14 @@ use super::{print, session};
 
 pub fn run(global: &Global, command: InventoryCommand) -> Result<u8, Failure> {
     let selected = session::select(global)?;
+    let connector = Connector::new(Environment::current());
+    let object = |host: &Host| object(host, &connector.settings(host));
     match command {
         InventoryCommand::Check => print(&checked(&selected.inventory)),
         InventoryCommand::Show { host: None } if global.output == OutputFormat::Json => print(
             &selected.hosts.iter().map(|host| format!("{}\n", object(host))).collect::<String>(),
         ),
-        InventoryCommand::Show { host: None } => print(&table(&selected.hosts)),
+        InventoryCommand::Show { host: None } => print(&table(&selected.hosts, &connector)),
         InventoryCommand::Show { host: Some(name) } => {
             let host = selected.hosts.iter().find(|host| host.name == name).ok_or_else(|| {
                 Failure::usage(format!(
@@ -56,18 +59,19 @@ fn checked(inventory: &Inventory) -> String {
     out
 }
 
-fn table(hosts: &[Host]) -> String {
+fn table(hosts: &[Host], connector: &Connector) -> String {
     let header = ["NAME", "ROLE", "ADDRESS", "USER", "PORT", "BECOME", "GROUPS"].map(str::to_owned);
     let rows: Vec<[String; 7]> = hosts
         .iter()
         .map(|host| {
+            let ssh = connector.settings(host);
             [
                 host.name.clone(),
                 host.role.to_string(),
                 host.address.clone(),
-                host.ssh.user.clone().unwrap_or_else(|| "-".to_owned()),
-                host.ssh.port.to_string(),
-                become_word(host.ssh.become_root).to_owned(),
+                ssh.user.value.unwrap_or_else(|| "-".to_owned()),
+                ssh.port.value.to_string(),
+                ssh.become_root.value.as_str().to_owned(),
                 if host.groups.is_empty() { "-".to_owned() } else { host.groups.join(",") },
             ]
         })
@@ -94,14 +98,7 @@ fn settings(value: &Value) -> String {
     fields.iter().map(|(key, value)| format!("{key:<width$}  {}\n", text(value))).collect()
 }
 
-fn become_word(become_root: Become) -> &'static str {
-    match become_root {
-        Become::None => "none",
-        Become::Sudo => "sudo",
-    }
-}
-
-fn object(host: &Host) -> Value {
+fn object(host: &Host, ssh: &Settings) -> Value {
     json!({
         "name": host.name,
         "role": host.role.as_str(),
@@ -114,14 +111,24 @@ fn object(host: &Host) -> Value {
         }),
         "kubelet_extra_args": host.kubelet_extra_args,
         "vars": host.vars,
-        "ssh_user": host.ssh.user,
-        "ssh_port": host.ssh.port,
-        "ssh_identity_file": host.ssh.identity_files,
-        "ssh_identity_agent": host.ssh.identity_agent,
-        "ssh_known_hosts": host.ssh.known_hosts,
-        "ssh_connect_timeout_seconds": host.ssh.connect_timeout.as_secs(),
-        "ssh_command_timeout_seconds": host.ssh.command_timeout.as_secs(),
-        "ssh_keepalive_seconds": host.ssh.keepalive.as_secs(),
-        "ssh_become": become_word(host.ssh.become_root),
+        "ssh": {
+            "host_name": setting(&ssh.host_name),
+            "port": setting(&ssh.port),
+            "user": setting(&ssh.user),
+            "identity_file": setting(&ssh.identity_files),
+            "certificate_file": setting(&ssh.certificate_files),
+            "identities_only": setting(&ssh.identities_only),
+            "identity_agent": setting(&ssh.identity_agent),
+            "known_hosts": setting(&ssh.known_hosts),
+            "host_key_alias": setting(&ssh.host_key_alias),
+            "connect_timeout_seconds": json!({
+                "value": ssh.connect_timeout.value.as_secs_f64(),
+                "from": ssh.connect_timeout.origin.to_string(),
+            }),
+        },
     })
+}
+
+fn setting<T: serde::Serialize>(setting: &Setting<T>) -> Value {
+    json!({"value": setting.value, "from": setting.origin.to_string()})
 }

@@ -58,7 +58,7 @@ mod tests {
     use tokio::time::sleep;
 
     use super::*;
-    use crate::inventory::{Become, Role, SshSettings};
+    use crate::inventory::{Role, SshSettings};
 
     fn hosts(count: usize) -> Vec<Host> {
         let host = |index: usize| Host {
@@ -70,17 +70,7 @@ mod tests {
             labels: BTreeMap::new(),
             taints: None,
             kubelet_extra_args: BTreeMap::new(),
-            ssh: SshSettings {
-                user: None,
-                port: 22,
-                identity_files: Vec::new(),
-                identity_agent: None,
-                known_hosts: Vec::new(),
-                connect_timeout: Duration::from_secs(1),
-                command_timeout: Duration::from_secs(1),
-                keepalive: Duration::from_secs(1),
-                become_root: Become::None,
-            },
+            ssh: SshSettings::default(),
             vars: serde_json::Map::new(),
         };
         (0..count).map(host).collect()

@@ -15,6 +15,7 @@ mod read;
 mod resolve;
 mod rules;
 mod selection;
+mod ssh;
 mod suggest;
 
 use std::fs;
@@ -24,6 +25,7 @@ pub use error::{InventoryError, Mistakes};
 pub use model::*;
 pub use ranges::fold_hosts;
 pub use selection::{SelectionError, select};
+pub use ssh::*;
 
 /// Reads an inventory file. Relative paths in it start at its directory.
 pub fn load(path: &Path) -> Result<Inventory, InventoryError> {

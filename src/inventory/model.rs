@@ -9,6 +9,8 @@ use std::time::Duration;
 use ipnet::IpNet;
 use serde_json::{Map, Value};
 
+use super::ssh::SshSettings;
+
 /// A resolved inventory: every host with its settings, and the cluster they form.
 #[derive(Debug, Clone)]
 pub struct Inventory {
@@ -31,15 +33,6 @@ pub struct Inventory {
     pub preflight_ignore: Vec<String>,
 }
 
-impl Inventory {
-    /// Sets the login user of every host, as a command line does: above everything written.
-    pub fn override_ssh_user(&mut self, user: &str) {
-        for host in &mut self.hosts {
-            host.ssh.user = Some(user.to_owned());
-        }
-    }
-}
-
 /// One host, with group and default settings folded in.
 #[derive(Debug, Clone)]
 pub struct Host {
@@ -60,7 +53,7 @@ pub struct Host {
     pub taints: Option<Vec<Taint>>,
     /// Extra kubelet flags, by name without dashes.
     pub kubelet_extra_args: BTreeMap<String, String>,
-    /// How to reach the host.
+    /// How to reach the host, as far as the inventory says.
     pub ssh: SshSettings,
     /// Free variables for templates (groups first, host wins).
     pub vars: Map<String, Value>,
@@ -103,38 +96,6 @@ pub struct Taint {
     pub value: String,
     /// `NoSchedule`, `PreferNoSchedule` or `NoExecute`.
     pub effect: String,
-}
-
-/// The `[ssh]` keys of one host after resolution.
-#[derive(Debug, Clone)]
-pub struct SshSettings {
-    /// Login user; `None` means the workstation's user name.
-    pub user: Option<String>,
-    /// TCP port.
-    pub port: u16,
-    /// Private key files, `~` expanded, in order. Empty: the agent, then OpenSSH's default names.
-    pub identity_files: Vec<PathBuf>,
-    /// Agent socket; `None` means `SSH_AUTH_SOCK`.
-    pub identity_agent: Option<PathBuf>,
-    /// known_hosts files, `~` expanded. Empty: `~/.ssh/known_hosts` and `/etc/ssh/ssh_known_hosts`.
-    pub known_hosts: Vec<PathBuf>,
-    /// Limit for TCP connect plus handshake plus authentication.
-    pub connect_timeout: Duration,
-    /// Limit for one remote command.
-    pub command_timeout: Duration,
-    /// Interval of keepalive requests; three unanswered ones end the connection.
-    pub keepalive: Duration,
-    /// How the login user becomes root.
-    pub become_root: Become,
-}
-
-/// How the login user becomes root.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Become {
-    /// The login user is root already.
-    None,
-    /// `sudo -n`.
-    Sudo,
 }
 
 /// A Kubernetes version `major.minor.patch`, printed without a leading `v`.

@@ -12,16 +12,16 @@ use tokio::net::UnixStream;
 
 use super::cache::FileCache;
 use super::connection::{Client, Ending};
-use super::keys::{DEFAULT_NAMES, KeyFile};
+use super::keys::KeyFile;
 
 /// Where keys come from for one host.
 pub(super) struct Sources<'a> {
-    /// Key files named in the inventory. When there are any, nothing else is offered.
+    /// Key files, in order.
     pub(super) identity_files: &'a [PathBuf],
-    /// The agent's socket.
+    /// Somebody named these files: a missing one is worth a word.
+    pub(super) named: bool,
+    /// The agent's socket; its keys are offered before the files.
     pub(super) agent: Option<&'a Path>,
-    /// Directory of the default key files.
-    pub(super) default_directory: Option<PathBuf>,
     /// Key files read so far in this run.
     pub(super) key_files: &'a FileCache<KeyFile>,
 }
@@ -62,17 +62,12 @@ struct Attempts<'a> {
 
 impl Attempts<'_> {
     async fn offer_all(&mut self, sources: &Sources<'_>) -> Result<bool, Stop> {
-        if !sources.identity_files.is_empty() {
-            return self.offer_files(sources.identity_files, sources.key_files, true).await;
-        }
         if let Some(socket) = sources.agent
             && self.offer_agent(socket).await?
         {
             return Ok(true);
         }
-        let Some(directory) = &sources.default_directory else { return Ok(false) };
-        let defaults = DEFAULT_NAMES.map(|name| directory.join(name));
-        self.offer_files(&defaults, sources.key_files, false).await
+        self.offer_files(sources.identity_files, sources.key_files, sources.named).await
     }
 
     /// Offer key files. A missing one is worth a word only when somebody named it.

@@ -16,7 +16,8 @@ use tokio::time::{sleep, timeout};
 
 use super::error::{HostKeyError, SshError, TunnelError};
 use super::known_hosts::{HostKeys, endpoint};
-use crate::inventory::{Become, SshSettings};
+use super::settings::Settings;
+use crate::inventory::Become;
 use crate::report::printable;
 
 /// Commands at once on one connection: fewer than sshd's MaxSessions, which is 10 by default.
@@ -56,7 +57,7 @@ impl Connection {
         endpoint: String,
         user: String,
         connect_time: Duration,
-        settings: &SshSettings,
+        settings: &Settings,
     ) -> Self {
         Self(Arc::new(Inner {
             handle,
@@ -65,8 +66,8 @@ impl Connection {
             endpoint,
             user,
             connect_time,
-            command_timeout: settings.command_timeout,
-            become_root: settings.become_root,
+            command_timeout: settings.command_timeout.value,
+            become_root: settings.become_root.value,
         }))
     }
 

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::Shutdown;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use russh::client::{self, Handle};
@@ -16,10 +16,8 @@ use super::connection::{Client, ClientError, Connection, Ending};
 use super::error::SshError;
 use super::keys::KeyFile;
 use super::known_hosts::{HostKeys, KnownHostsFile, endpoint};
-use crate::inventory::{Host, SshSettings};
-
-/// Unanswered keepalives after which a connection counts as lost.
-const KEEPALIVE_MAX: usize = 3;
+use super::settings::{Origin, Settings};
+use crate::inventory::Host;
 
 /// What the workstation contributes to a connection when the inventory leaves it open.
 #[derive(Debug, Clone, Default)]
@@ -66,14 +64,19 @@ impl Connector {
         Self { environment, ..Self::default() }
     }
 
+    /// How `host` is reached, and who says so.
+    pub fn settings(&self, host: &Host) -> Settings {
+        Settings::resolve(&host.address, &host.ssh, &self.environment)
+    }
+
     /// Connect to `host`, check its host key and log in, all within its `connect_timeout`.
     pub async fn connect(&self, host: &Host) -> Result<Connection, SshError> {
-        let settings = &host.ssh;
-        let endpoint = endpoint(&host.address, settings.port);
-        let host_keys =
-            HostKeys::collect(&host.address, settings.port, &self.known_hosts(settings))?;
-        let user = self.user(settings, &endpoint)?;
-        let limit = settings.connect_timeout;
+        let settings = &self.settings(host);
+        let (host_name, port) = (settings.host_name.value.as_str(), settings.port.value);
+        let endpoint = endpoint(host_name, port);
+        let host_keys = HostKeys::collect(host_name, port, &self.known_hosts(settings))?;
+        let user = user(settings, &endpoint)?;
+        let limit = settings.connect_timeout.value;
         let begun = Instant::now();
         let deadline = begun + limit;
         let late = |what: &str, hint: &str| SshError::Unreachable {
@@ -82,9 +85,9 @@ impl Connector {
         };
 
         let stream =
-            timeout_at(deadline, dial(&host.address, settings.port, &endpoint)).await.map_err(
-                |_| late("no answer", "is the host up, and does a firewall drop the port?"),
-            )??;
+            timeout_at(deadline, dial(host_name, port, &endpoint)).await.map_err(|_| {
+                late("no answer", "is the host up, and does a firewall drop the port?")
+            })??;
         let guard = ShutdownOnDrop::new(&stream);
 
         let ending = Ending::default();
@@ -113,47 +116,34 @@ impl Connector {
         handle: &mut Handle<Client>,
         ending: &Ending,
         user: &str,
-        settings: &SshSettings,
+        settings: &Settings,
     ) -> Result<(), String> {
-        let agent = settings.identity_agent.as_deref().or(self.environment.agent.as_deref());
+        // A key that the inventory names is the one to use; without one the agent comes first.
+        let named = settings.identity_files.origin != Origin::Default;
         let sources = Sources {
-            identity_files: &settings.identity_files,
-            // `none` is OpenSSH's word for no agent at all.
-            agent: agent.filter(|path| *path != Path::new("none")),
-            default_directory: self.environment.home.as_ref().map(|home| home.join(".ssh")),
+            identity_files: &settings.identity_files.value,
+            named,
+            agent: settings.identity_agent.value.as_deref().filter(|_| !named),
             key_files: &self.key_files,
         };
         auth::authenticate(handle, ending, user, &sources).await
     }
 
-    fn user(&self, settings: &SshSettings, endpoint: &str) -> Result<String, SshError> {
-        settings.user.clone().or_else(|| self.environment.user.clone()).ok_or_else(|| {
-            SshError::Authentication {
-                endpoint: endpoint.to_owned(),
-                user: "anybody".to_owned(),
-                reason: "no login user; set `user` under [ssh], or USER in the environment"
-                    .to_owned(),
-            }
-        })
-    }
-
-    fn known_hosts(&self, settings: &SshSettings) -> Vec<Arc<KnownHostsFile>> {
-        let read = |path: &Path| self.known_hosts.get(path, KnownHostsFile::read);
-        if settings.known_hosts.is_empty() {
-            let personal = self.environment.home.as_ref().map(|home| home.join(".ssh/known_hosts"));
-            personal
-                .iter()
-                .map(PathBuf::as_path)
-                .chain([Path::new("/etc/ssh/ssh_known_hosts")])
-                .map(read)
-                .collect()
-        } else {
-            settings.known_hosts.iter().map(|path| read(path)).collect()
-        }
+    fn known_hosts(&self, settings: &Settings) -> Vec<Arc<KnownHostsFile>> {
+        let read = |path: &PathBuf| self.known_hosts.get(path, KnownHostsFile::read);
+        settings.known_hosts.value.iter().map(read).collect()
     }
 }
 
-fn config(settings: &SshSettings, host_keys: &HostKeys) -> client::Config {
+fn user(settings: &Settings, endpoint: &str) -> Result<String, SshError> {
+    settings.user.value.clone().ok_or_else(|| SshError::Authentication {
+        endpoint: endpoint.to_owned(),
+        user: "anybody".to_owned(),
+        reason: "no login user; set `user` under [ssh], or USER in the environment".to_owned(),
+    })
+}
+
+fn config(settings: &Settings, host_keys: &HostKeys) -> client::Config {
     // AES-GCM takes 0.6 of the CPU time of ChaCha20 on anything with AES instructions.
     let ciphers = [cipher::AES_128_GCM, cipher::AES_256_GCM, cipher::CHACHA20_POLY1305];
     let rest = Preferred::DEFAULT.cipher.iter().copied();
@@ -161,8 +151,8 @@ fn config(settings: &SshSettings, host_keys: &HostKeys) -> client::Config {
     client::Config {
         nodelay: true,
         inactivity_timeout: None,
-        keepalive_interval: Some(settings.keepalive).filter(|interval| !interval.is_zero()),
-        keepalive_max: KEEPALIVE_MAX,
+        keepalive_interval: Some(settings.keepalive.value).filter(|interval| !interval.is_zero()),
+        keepalive_max: settings.keepalive_count.value,
         preferred: Preferred {
             key: host_keys.algorithms().into(),
             cipher: ciphers.into_iter().chain(rest).collect::<Vec<_>>().into(),

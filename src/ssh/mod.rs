@@ -15,9 +15,11 @@ mod known_hosts;
 mod lines;
 mod pattern;
 mod privilege;
+mod settings;
 
 pub use connection::{Connection, Tunnel};
 pub use connector::{Connector, Environment};
 pub use error::{HostKeyError, PrivilegeError, SshError, TunnelError};
 pub use exec::{Exit, Input, Output, RunOptions, Stream};
 pub use privilege::quote;
+pub use settings::{Origin, Setting, Settings};

@@ -19,6 +19,7 @@ pub(super) fn root_command(become_root: Become, command: &str) -> String {
         Become::None => command.to_owned(),
         // A fixed locale, because the refusals below are recognised by their words.
         Become::Sudo => format!("env LC_ALL=C sudo -n -- sh -c {}", quote(command)),
+        Become::Doas => format!("env LC_ALL=C doas -n -- sh -c {}", quote(command)),
     }
 }
 

@@ -197,10 +197,6 @@ address = "10.100.0.1"
 #[test]
 fn what_is_not_supported_yet() {
     assert_snapshot!(mistakes_with(r#"
-[ssh]
-jump = ["bastion.example.com"]
-become = "doas"
-host_key_policy = "accept-new"
 [cluster.etcd.external]
 endpoints = ["https://10.0.0.1:2379"]
 [[hosts]]
@@ -210,28 +206,6 @@ role = "control-plane"
 name = "etcd-1"
 role = "etcd"
 "#), @r#"
-    error: `jump` is not supported yet
-     --> fleet.toml:9:8
-      |
-    9 | jump = ["bastion.example.com"]
-      |        ^^^^^^^^^^^^^^^^^^^^^^^ not supported yet
-
-    error: `become = "doas"` is not supported yet
-      --> fleet.toml:10:10
-       |
-    10 | become = "doas"
-       |          ^^^^^^ not supported yet
-       |
-       = help: use `sudo` or `none`
-
-    error: `host_key_policy = "accept-new"` is not supported yet
-      --> fleet.toml:11:19
-       |
-    11 | host_key_policy = "accept-new"
-       |                   ^^^^^^^^^^^^ not supported yet
-       |
-       = help: add the host keys to known_hosts, for example with ssh-keyscan, and leave this out
-
     error: `external` is not supported yet
       --> fleet.toml:12:1
        |

@@ -5,14 +5,14 @@ use fleetadm::inventory::Host;
 use fleetadm::ssh::{Input, SshError};
 use tokio_util::sync::CancellationToken;
 
-use crate::sshd::{Sshd, connector, free_port};
+use crate::sshd::{Sshd, connector, free_port, said};
 
 #[tokio::test]
 async fn a_fleet_connects_once_per_host() {
     let server = server!();
     let mut hosts: Vec<Host> =
         (0..12).map(|index| Host { name: format!("node-{index}"), ..server.host() }).collect();
-    hosts[5].ssh.port = free_port();
+    hosts[5].ssh.port = Some(said(free_port()));
     let fleet = Fleet::new(connector(), 4);
     let outcomes = fleet.connect_all(&hosts, &CancellationToken::new()).await;
     for (index, (host, outcome)) in outcomes.iter().enumerate() {

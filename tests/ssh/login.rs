@@ -8,7 +8,7 @@ use fleetadm::inventory::Host;
 use fleetadm::ssh::{Connector, Environment, Exit, HostKeyError, Input, SshError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::sshd::{Agent, Sshd, connector, free_port, keygen};
+use crate::sshd::{Agent, Sshd, connector, free_port, keygen, said};
 
 async fn connect_error(host: &Host) -> SshError {
     connector().connect(host).await.unwrap_err()
@@ -37,7 +37,7 @@ async fn key_files_of_every_kind() {
     for (name, arguments) in kinds {
         eprintln!("{name}");
         let mut host = server.host();
-        host.ssh.identity_files = vec![server.authorize(name, arguments)];
+        host.ssh.identity_files = Some(said(vec![server.authorize(name, arguments)]));
         works(&connector, &host).await;
     }
 }
@@ -47,8 +47,8 @@ async fn agent_keys_and_certificates() {
     let server = server!();
     let agent = Agent::start(server.directory.path());
     let mut host = server.host();
-    host.ssh.identity_files = Vec::new();
-    host.ssh.identity_agent = Some(agent.socket.clone());
+    host.ssh.identity_files = None;
+    host.ssh.identity_agent = Some(said(agent.socket.clone()));
 
     let error = connect_error(&host).await;
     assert!(error.to_string().contains("holds no keys"), "{error}");
@@ -73,7 +73,7 @@ async fn certificate_in_the_agent() {
     let ca = fs::read_to_string(server.path("ca.pub")).unwrap();
     fs::write(server.path("authorized_keys"), format!("cert-authority {ca}")).unwrap();
     let host = server.host();
-    let user = host.ssh.user.clone().unwrap();
+    let user = host.ssh.user.clone().unwrap().value;
     let status = Command::new("ssh-keygen")
         .args(["-q", "-I", "test", "-n", &user, "-s"])
         .args([server.path("ca"), server.path("id_ed25519.pub")])
@@ -84,8 +84,8 @@ async fn certificate_in_the_agent() {
     agent.add(&server.path("id_ed25519"));
 
     let mut host = host;
-    host.ssh.identity_files = Vec::new();
-    host.ssh.identity_agent = Some(agent.socket.clone());
+    host.ssh.identity_files = None;
+    host.ssh.identity_agent = Some(said(agent.socket.clone()));
     works(&connector(), &host).await;
 }
 
@@ -97,8 +97,8 @@ async fn default_key_files() {
     fs::copy(server.path("id_ed25519"), home.join(".ssh/id_ed25519")).unwrap();
     fs::copy(server.path("known_hosts"), home.join(".ssh/known_hosts")).unwrap();
     let mut host = server.host();
-    host.ssh.identity_files = Vec::new();
-    host.ssh.known_hosts = Vec::new();
+    host.ssh.identity_files = None;
+    host.ssh.known_hosts = None;
     let environment = Environment { home: Some(home), ..Environment::default() };
     works(&Connector::new(environment), &host).await;
 }
@@ -109,30 +109,30 @@ async fn refused_keys_say_what_was_tried() {
     let mut host = server.host();
     let stranger = server.path("stranger");
     keygen(&stranger, &["-t", "ed25519", "-N", ""]);
-    host.ssh.identity_files = vec![stranger.clone()];
+    host.ssh.identity_files = Some(said(vec![stranger.clone()]));
     let error = connect_error(&host).await;
     assert!(matches!(error, SshError::Authentication { .. }), "{error:?}");
     assert!(error.could_not_reach());
     assert!(error.to_string().contains(&format!("tried {}", stranger.display())), "{error}");
 
-    host.ssh.identity_files = vec![server.path("absent")];
+    host.ssh.identity_files = Some(said(vec![server.path("absent")]));
     let error = connect_error(&host).await;
     assert!(error.to_string().ends_with("absent (no such file)"), "{error}");
 
     for (name, format) in [("encrypted", "RFC4716"), ("encrypted_pem", "PEM")] {
         let key =
             server.authorize(name, &["-t", "rsa", "-b", "2048", "-m", format, "-N", "secret"]);
-        host.ssh.identity_files = vec![key];
+        host.ssh.identity_files = Some(said(vec![key]));
         let error = connect_error(&host).await;
         assert!(matches!(error, SshError::Authentication { .. }), "{error:?}");
         assert!(error.to_string().contains("is encrypted; add it to the agent"), "{error}");
     }
 
-    host.ssh.identity_files = vec![server.path("id_ed25519.pub")];
+    host.ssh.identity_files = Some(said(vec![server.path("id_ed25519.pub")]));
     let error = connect_error(&host).await;
     assert!(error.to_string().contains("is a public key"), "{error}");
 
-    host.ssh.identity_files = Vec::new();
+    host.ssh.identity_files = None;
     let error = connect_error(&host).await;
     assert!(error.to_string().contains("no key to offer"), "{error}");
 }
@@ -141,13 +141,12 @@ async fn refused_keys_say_what_was_tried() {
 async fn too_many_keys() {
     let server = server!("ed25519", "MaxAuthTries 2");
     let mut host = server.host();
-    host.ssh.identity_files = (0..4)
-        .map(|index| {
-            let key = server.path(&format!("stranger{index}"));
-            keygen(&key, &["-t", "ed25519", "-N", ""]);
-            key
-        })
-        .collect();
+    let strangers = (0..4).map(|index| {
+        let key = server.path(&format!("stranger{index}"));
+        keygen(&key, &["-t", "ed25519", "-N", ""]);
+        key
+    });
+    host.ssh.identity_files = Some(said(strangers.collect()));
     let error = connect_error(&host).await;
     assert!(matches!(error, SshError::Authentication { .. }), "{error:?}");
     assert!(error.to_string().contains("Too many authentication failures"), "{error}");
@@ -211,7 +210,7 @@ async fn the_known_type_of_host_key_is_asked_for() {
 async fn nobody_listens() {
     let server = server!();
     let mut host = server.host();
-    host.ssh.port = free_port();
+    host.ssh.port = Some(said(free_port()));
     let error = connect_error(&host).await;
     assert!(matches!(error, SshError::Unreachable { .. }), "{error:?}");
     assert!(error.could_not_reach());
@@ -228,8 +227,8 @@ async fn a_silent_peer_times_out_and_is_let_go() {
     let server = server!();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut host = server.host();
-    host.ssh.port = listener.local_addr().unwrap().port();
-    host.ssh.connect_timeout = Duration::from_millis(300);
+    host.ssh.port = Some(said(listener.local_addr().unwrap().port()));
+    host.ssh.connect_timeout = Some(said(Duration::from_millis(300)));
     let accept = tokio::spawn(async move {
         let (mut stream, _) = listener.accept().await.unwrap();
         stream.write_all(b"SSH-2.0-Silent\r\n").await.unwrap();

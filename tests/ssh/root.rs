@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use fleetadm::inventory::Become;
 use fleetadm::ssh::{Connection, Exit, Input, PrivilegeError, SshError};
 
-use crate::sshd::{Sshd, connector};
+use crate::sshd::{Sshd, connector, said};
 
 /// Connect to a server with `script` in the place of sudo.
 async fn connect_with_sudo(script: &str) -> Option<(Sshd, Connection)> {
@@ -16,7 +16,7 @@ async fn connect_with_sudo(script: &str) -> Option<(Sshd, Connection)> {
     fs::write(&sudo, format!("#!/bin/sh\n{script}\n")).unwrap();
     fs::set_permissions(&sudo, PermissionsExt::from_mode(0o755)).unwrap();
     let mut host = server.host();
-    host.ssh.become_root = Become::Sudo;
+    host.ssh.become_root = Some(said(Become::Sudo));
     let connection = connector().connect(&host).await.unwrap();
     Some((server, connection))
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use fleetadm::inventory::{Become, Host, Role, SshSettings};
+use fleetadm::inventory::{Host, Place, Role, SshSettings, Written};
 use fleetadm::ssh::{Connector, Environment};
 use tempfile::TempDir;
 
@@ -120,15 +120,13 @@ impl Sshd {
             taints: None,
             kubelet_extra_args: BTreeMap::new(),
             ssh: SshSettings {
-                user: Some(login_user()),
-                port: self.port,
-                identity_files: vec![self.path("id_ed25519")],
-                identity_agent: None,
-                known_hosts: vec![self.path("known_hosts")],
-                connect_timeout: Duration::from_secs(20),
-                command_timeout: Duration::from_secs(60),
-                keepalive: Duration::from_secs(15),
-                become_root: Become::None,
+                user: Some(said(login_user())),
+                port: Some(said(self.port)),
+                identity_files: Some(said(vec![self.path("id_ed25519")])),
+                known_hosts: Some(said(vec![self.path("known_hosts")])),
+                connect_timeout: Some(said(Duration::from_secs(20))),
+                command_timeout: Some(said(Duration::from_secs(60))),
+                ..SshSettings::default()
             },
             vars: serde_json::Map::new(),
         }
@@ -194,6 +192,11 @@ impl Drop for Agent {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// A value of the inventory.
+pub fn said<T>(value: T) -> Written<T> {
+    Written { value, place: Place::CommandLine }
 }
 
 /// A connector that sees nothing of the real workstation.

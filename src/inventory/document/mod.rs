@@ -25,7 +25,7 @@ pub(super) type Unsupported = Opt<IgnoredAny>;
 pub(super) type Entries<T> = BTreeMap<Spanned<String>, Spanned<T>>;
 
 /// The keys of that kind, wherever they stand: known, but nothing to recommend.
-pub(super) const UNSUPPORTED: [&str; 12] = [
+pub(super) const UNSUPPORTED: [&str; 8] = [
     "certificates_dir",
     "feature_gates",
     "encryption_algorithm",
@@ -34,10 +34,6 @@ pub(super) const UNSUPPORTED: [&str; 12] = [
     "extra_volumes",
     "extra_envs",
     "external",
-    "jump",
-    "certificate_file",
-    "password_command",
-    "become_user",
 ];
 
 /// The whole file.
@@ -46,6 +42,7 @@ pub(super) const UNSUPPORTED: [&str; 12] = [
 pub(super) struct Document {
     pub(super) cluster: Opt<Cluster>,
     pub(super) ssh: Ssh,
+    pub(super) jump_hosts: Entries<JumpHostEntry>,
     pub(super) groups: Entries<Group>,
     pub(super) hosts: Vec<Spanned<HostEntry>>,
     pub(super) artifacts: ArtifactsEntry,
@@ -150,25 +147,36 @@ pub(super) struct ProxyEntry {
     pub(super) disabled: bool,
 }
 
-/// `[ssh]`, `[groups.NAME.ssh]`, a host's `ssh`.
+/// `[ssh]`, `[groups.NAME.ssh]`, `[jump_hosts.NAME.ssh]`, a host's `ssh`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields, expecting = "a table")]
 pub(super) struct Ssh {
     pub(super) user: Text,
     pub(super) port: Opt<i64>,
     pub(super) identity_file: Texts,
+    pub(super) certificate_file: Texts,
+    pub(super) identities_only: Opt<bool>,
     pub(super) identity_agent: Text,
     pub(super) known_hosts: Texts,
+    pub(super) host_key_alias: Text,
+    pub(super) host_key_policy: Text,
+    pub(super) jump: Texts,
     pub(super) connect_timeout: Opt<Number>,
     pub(super) command_timeout: Opt<Number>,
     pub(super) keepalive: Opt<Number>,
     #[serde(rename = "become")]
     pub(super) become_root: Text,
-    pub(super) host_key_policy: Text,
-    pub(super) jump: Unsupported,
-    pub(super) certificate_file: Unsupported,
-    pub(super) password_command: Unsupported,
-    pub(super) become_user: Unsupported,
+    pub(super) become_user: Text,
+    pub(super) password_command: Text,
+    pub(super) become_password_command: Text,
+}
+
+/// `[jump_hosts.NAME]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+pub(super) struct JumpHostEntry {
+    pub(super) address: Text,
+    pub(super) ssh: Ssh,
 }
 
 /// `[groups.NAME]`.

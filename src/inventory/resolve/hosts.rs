@@ -9,12 +9,12 @@ use std::net::IpAddr;
 use toml::Spanned;
 
 use super::items;
-use super::layers::{Layer, SshLayer};
+use super::layers::Layer;
+use super::ssh::Tables;
 use super::subnets::{self, Subnet};
 use crate::inventory::document::{Document, HostEntry, Text};
 use crate::inventory::error::{Fault, Problems, Span, quoted};
 use crate::inventory::model::{Host, Role};
-use crate::inventory::paths::Paths;
 use crate::inventory::suggest::nearest;
 use crate::inventory::{ranges, rules};
 
@@ -22,14 +22,16 @@ use crate::inventory::{ranges, rules};
 pub(super) fn resolve(
     document: &Document,
     subnets: &[Subnet],
-    paths: &Paths,
+    tables: &Tables<'_>,
     problems: &mut Problems,
 ) -> Vec<Host> {
-    let base = Layer { ssh: SshLayer::read(&document.ssh, paths, problems), ..Layer::default() };
+    let base = Layer { ssh: tables.read("[ssh]", &document.ssh, problems), ..Layer::default() };
     let mut groups = BTreeMap::new();
     for (name, group) in &document.groups {
         problems.check(name, |name| rules::group_name(name));
-        groups.insert(name.get_ref().as_str(), Layer::of_group(group.get_ref(), paths, problems));
+        let (name, group) = (name.get_ref().as_str(), group.get_ref());
+        let ssh = tables.read(&format!("[groups.{name}.ssh]"), &group.ssh, problems);
+        groups.insert(name, Layer::of_group(group, ssh, problems));
     }
     if document.hosts.is_empty() {
         let fault = Fault::new("the inventory has no hosts", "expected at least one `[[hosts]]`");
@@ -39,7 +41,7 @@ pub(super) fn resolve(
     let mut entries = Vec::new();
     for entry in &document.hosts {
         let start = hosts.len();
-        expand(entry, &base, &groups, paths, &mut hosts, problems);
+        expand(entry, &base, &groups, tables, &mut hosts, problems);
         entries.push((Places::of(entry), start..hosts.len()));
     }
     let mut taken = Taken::default();
@@ -63,7 +65,7 @@ fn expand(
     entry: &Spanned<HostEntry>,
     base: &Layer,
     groups: &BTreeMap<&str, Layer>,
-    paths: &Paths,
+    tables: &Tables<'_>,
     hosts: &mut Vec<Host>,
     problems: &mut Problems,
 ) {
@@ -73,7 +75,9 @@ fn expand(
     for group in memberships.iter().filter_map(|name| groups.get(name.as_str())) {
         layer.add_group(group);
     }
-    layer.add_host(&Layer::of_host(raw, paths, problems));
+    let written = raw.name.as_ref().map_or("", |name| name.get_ref());
+    let ssh = tables.read(&format!("host {written}"), &raw.ssh, problems);
+    layer.add_host(&Layer::of_host(raw, ssh, problems));
     let role = problems.check_opt(raw.role.as_ref(), |text| rules::role(text));
     let spots = spots(&entry.span(), raw, problems).unwrap_or_default();
     let shared = std::iter::repeat_n((memberships, layer), spots.len());
@@ -86,7 +90,7 @@ fn expand(
         labels: layer.labels,
         taints: layer.taints,
         kubelet_extra_args: layer.kubelet_extra_args,
-        ssh: layer.ssh.settle(),
+        ssh: layer.ssh,
         vars: layer.vars,
     }));
 }
@@ -211,7 +215,7 @@ fn check_subnets(hosts: &[Host], places: &Places, subnets: &[Subnet], problems: 
 struct Taken<'a> {
     names: HashMap<&'a str, &'a Span>,
     /// With the port: hosts behind one address are told apart by it.
-    addresses: HashMap<(Cow<'a, str>, u16), &'a Span>,
+    addresses: HashMap<(Cow<'a, str>, Option<u16>), &'a Span>,
     advertised: HashMap<IpAddr, &'a Span>,
 }
 
@@ -223,7 +227,8 @@ impl<'a> Taken<'a> {
             if let Some(first) = claim(&mut self.names, &*host.name, &places.name) {
                 name.get_or_insert((host.name.clone(), first));
             }
-            let key = (same_address(&host.address), host.ssh.port);
+            let port = host.ssh.port.as_ref().map(|port| port.value);
+            let key = (same_address(&host.address), port);
             if let Some(first) = claim(&mut self.addresses, key, &places.address) {
                 address.get_or_insert((host.address.clone(), first));
             }

@@ -1,21 +1,17 @@
 //! What a group and a host may both say, and how one is laid over the other.
 //!
-//! Built-in defaults, then `[ssh]`, then the host's groups in the order it lists them, then the host.
+//! `[ssh]`, then the host's groups in the order it lists them, then the host.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::time::Duration;
 
 use serde_json::{Map, Value};
 
 use super::items;
-use crate::inventory::document::{
-    Entries, Group, HostEntry, Number, Opt, Scalar, Ssh, Texts, Verbatim,
-};
+use crate::inventory::document::{Entries, Group, HostEntry, Scalar, Texts, Verbatim};
 use crate::inventory::error::Problems;
-use crate::inventory::model::{Become, SshSettings, Taint};
-use crate::inventory::paths::Paths;
+use crate::inventory::model::Taint;
 use crate::inventory::rules;
+use crate::inventory::ssh::SshSettings;
 
 /// One layer: what it does not set shows the one below.
 #[derive(Debug, Default, Clone)]
@@ -24,41 +20,27 @@ pub(super) struct Layer {
     pub(super) taints: Option<Vec<Taint>>,
     pub(super) kubelet_extra_args: BTreeMap<String, String>,
     pub(super) vars: Map<String, Value>,
-    pub(super) ssh: SshLayer,
-}
-
-/// The `[ssh]` keys of one layer.
-#[derive(Debug, Default, Clone)]
-pub(super) struct SshLayer {
-    user: Option<String>,
-    port: Option<u16>,
-    identity_files: Option<Vec<PathBuf>>,
-    identity_agent: Option<PathBuf>,
-    known_hosts: Option<Vec<PathBuf>>,
-    connect_timeout: Option<Duration>,
-    command_timeout: Option<Duration>,
-    keepalive: Option<Duration>,
-    become_root: Option<Become>,
+    pub(super) ssh: SshSettings,
 }
 
 impl Layer {
-    pub(super) fn of_group(raw: &Group, paths: &Paths, problems: &mut Problems) -> Self {
+    pub(super) fn of_group(raw: &Group, ssh: SshSettings, problems: &mut Problems) -> Self {
         Self {
             labels: labels(&raw.labels, problems),
             taints: taints(&raw.taints, problems),
             kubelet_extra_args: arguments(&raw.kubelet_extra_args, problems),
             vars: vars(&raw.vars),
-            ssh: SshLayer::read(&raw.ssh, paths, problems),
+            ssh,
         }
     }
 
-    pub(super) fn of_host(raw: &HostEntry, paths: &Paths, problems: &mut Problems) -> Self {
+    pub(super) fn of_host(raw: &HostEntry, ssh: SshSettings, problems: &mut Problems) -> Self {
         Self {
             labels: labels(&raw.labels, problems),
             taints: taints(&raw.taints, problems),
             kubelet_extra_args: arguments(&raw.kubelet_extra_args, problems),
             vars: vars(&raw.vars),
-            ssh: SshLayer::read(&raw.ssh, paths, problems),
+            ssh,
         }
     }
 
@@ -86,74 +68,6 @@ impl Layer {
         self.kubelet_extra_args.extend(upper.kubelet_extra_args.iter().map(copy));
         self.vars.extend(upper.vars.iter().map(|(key, value)| (key.clone(), value.clone())));
         self.ssh.add(&upper.ssh);
-    }
-}
-
-impl SshLayer {
-    pub(super) fn read(raw: &Ssh, paths: &Paths, problems: &mut Problems) -> Self {
-        problems.unsupported(&[
-            ("jump", &raw.jump),
-            ("certificate_file", &raw.certificate_file),
-            ("password_command", &raw.password_command),
-            ("become_user", &raw.become_user),
-        ]);
-        problems.check_opt(raw.host_key_policy.as_ref(), |text| rules::host_key_policy(text));
-        let mut duration =
-            |number: &Opt<Number>| problems.check_opt(number.as_ref(), rules::duration);
-        let connect_timeout = duration(&raw.connect_timeout);
-        let command_timeout = duration(&raw.command_timeout);
-        let keepalive = duration(&raw.keepalive);
-        let mut files = |texts: &Texts| {
-            let expand = |item: &_| problems.check(item, |text: &&str| paths.expand(text));
-            texts.is_some().then(|| items(texts).iter().filter_map(expand).collect())
-        };
-        let identity_files = files(&raw.identity_file);
-        let known_hosts = files(&raw.known_hosts);
-        Self {
-            user: problems.check_opt(raw.user.as_ref(), |text| rules::user(text)),
-            port: problems.check_opt(raw.port.as_ref(), |number| rules::port(*number)),
-            identity_files,
-            identity_agent: problems
-                .check_opt(raw.identity_agent.as_ref(), |text| paths.expand(text)),
-            known_hosts,
-            connect_timeout,
-            command_timeout,
-            keepalive,
-            become_root: problems
-                .check_opt(raw.become_root.as_ref(), |text| rules::become_root(text)),
-        }
-    }
-
-    fn add(&mut self, upper: &Self) {
-        fn put<T: Clone>(lower: &mut Option<T>, upper: &Option<T>) {
-            if upper.is_some() {
-                lower.clone_from(upper);
-            }
-        }
-        put(&mut self.user, &upper.user);
-        put(&mut self.port, &upper.port);
-        put(&mut self.identity_files, &upper.identity_files);
-        put(&mut self.identity_agent, &upper.identity_agent);
-        put(&mut self.known_hosts, &upper.known_hosts);
-        put(&mut self.connect_timeout, &upper.connect_timeout);
-        put(&mut self.command_timeout, &upper.command_timeout);
-        put(&mut self.keepalive, &upper.keepalive);
-        put(&mut self.become_root, &upper.become_root);
-    }
-
-    /// The settings, with the built-in defaults below everything.
-    pub(super) fn settle(self) -> SshSettings {
-        SshSettings {
-            user: self.user,
-            port: self.port.unwrap_or(22),
-            identity_files: self.identity_files.unwrap_or_default(),
-            identity_agent: self.identity_agent,
-            known_hosts: self.known_hosts.unwrap_or_default(),
-            connect_timeout: self.connect_timeout.unwrap_or(Duration::from_secs(15)),
-            command_timeout: self.command_timeout.unwrap_or(Duration::from_secs(600)),
-            keepalive: self.keepalive.unwrap_or(Duration::from_secs(15)),
-            become_root: self.become_root.unwrap_or(Become::None),
-        }
     }
 }
 

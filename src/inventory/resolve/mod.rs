@@ -7,6 +7,7 @@ mod cluster;
 mod extras;
 mod hosts;
 mod layers;
+mod ssh;
 mod subnets;
 
 use super::document::{Document, OneOrMany, Texts};
@@ -29,7 +30,8 @@ pub(super) fn resolve(
         .as_ref()
         .map(|cluster| cluster::resolve(cluster, problems))
         .unwrap_or_default();
-    let hosts = hosts::resolve(document, &subnets, paths, problems);
+    let tables = ssh::Tables::new(document, text, paths, problems);
+    let hosts = hosts::resolve(document, &subnets, &tables, problems);
     if let Some(cluster) = &document.cluster {
         check_roles(document, &cluster.span(), problems);
     }

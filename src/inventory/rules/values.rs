@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::inventory::document::Number;
 use crate::inventory::error::{Fault, quoted};
-use crate::inventory::model::Become;
+use crate::inventory::ssh::{Become, HostKeyPolicy};
 use crate::inventory::suggest::nearest;
 
 /// A TCP port.
@@ -82,30 +82,64 @@ pub(in crate::inventory) fn user(text: &str) -> Result<String, Fault> {
 
 /// How to become root.
 pub(in crate::inventory) fn become_root(text: &str) -> Result<Become, Fault> {
-    match text {
-        "none" => Ok(Become::None),
-        "sudo" => Ok(Become::Sudo),
-        "doas" => Err(Fault::unsupported("`become = \"doas\"`").help("use `sudo` or `none`")),
-        _ => Err(Fault::new(
-            format!("{} is not a way to become root", quoted(text)),
-            "expected `none` or `sudo`",
-        )
-        .suggest(nearest(text, ["none", "sudo"]))),
-    }
+    [Become::None, Become::Sudo, Become::Doas]
+        .into_iter()
+        .find(|way| way.as_str() == text)
+        .ok_or_else(|| {
+            Fault::new(
+                format!("{} is not a way to become root", quoted(text)),
+                "expected `none`, `sudo` or `doas`",
+            )
+            .suggest(nearest(text, ["none", "sudo", "doas"]))
+        })
 }
 
-/// Only `strict` works so far.
-pub(in crate::inventory) fn host_key_policy(text: &str) -> Result<(), Fault> {
-    match text {
-        "strict" => Ok(()),
-        "accept-new" => Err(Fault::unsupported("`host_key_policy = \"accept-new\"`").help(
-            "add the host keys to known_hosts, for example with ssh-keyscan, and leave this out",
-        )),
-        _ => Err(Fault::new(
-            format!("{} is not a host key policy", quoted(text)),
-            "expected `strict`; host keys are always checked",
-        )),
+/// What to do about unknown host keys. There is no word for not checking.
+pub(in crate::inventory) fn host_key_policy(text: &str) -> Result<HostKeyPolicy, Fault> {
+    [HostKeyPolicy::Strict, HostKeyPolicy::AcceptNew]
+        .into_iter()
+        .find(|policy| policy.as_str() == text)
+        .ok_or_else(|| {
+            Fault::new(
+                format!("{} is not a host key policy", quoted(text)),
+                "expected `strict` or `accept-new`; host keys are always checked",
+            )
+        })
+}
+
+/// A shell command of the workstation: one line.
+pub(in crate::inventory) fn shell_command(text: &str) -> Result<String, Fault> {
+    if text.trim().is_empty() || text.contains(char::is_control) {
+        return Err(Fault::new(format!("{} is not a command", quoted(text)), "expected one line"));
     }
+    Ok(text.to_owned())
+}
+
+/// A host on the way: `[user@]host[:port]`, an IPv6 address with a port in brackets. Gives user, host and port.
+pub(in crate::inventory) fn hop(
+    text: &str,
+) -> Result<(Option<String>, String, Option<u16>), Fault> {
+    let wrong = || {
+        let expected = "expected `host`, `user@host` or `user@host:port`";
+        Fault::new(format!("{} is not a jump host", quoted(text)), expected)
+    };
+    let (login, place) = match text.rsplit_once('@') {
+        Some((login, place)) => (Some(user(login).map_err(|_| wrong())?), place),
+        None => (None, text),
+    };
+    let (host, number) = match place.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((host, "")) => (host, None),
+        Some((host, rest)) => (host, Some(rest.strip_prefix(':').ok_or_else(wrong)?)),
+        // More than one colon: an IPv6 address without a port.
+        None if place.matches(':').count() > 1 => (place, None),
+        None => place.split_once(':').map_or((place, None), |(host, port)| (host, Some(port))),
+    };
+    super::address(host).map_err(|_| wrong())?;
+    let number = match number {
+        Some(digits) => Some(digits.parse().ok().and_then(|n| port(n).ok()).ok_or_else(wrong)?),
+        None => None,
+    };
+    Ok((login, host.to_owned(), number))
 }
 
 /// A command-line argument's name, as kubeadm's `extraArgs` want it.
@@ -156,6 +190,22 @@ mod tests {
         assert!(mode(&Number::Integer(644), "644").is_err());
         for bad in ["", "0o644", "999", "+644", "77777"] {
             assert!(mode(&Number::Text(bad.into()), bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn jump_hosts() {
+        let parts = |text: &str| {
+            let (user, host, port) = hop(text).ok()?;
+            Some((user.unwrap_or_default(), host, port.unwrap_or_default()))
+        };
+        let some = |user: &str, host: &str, port| Some((user.to_owned(), host.to_owned(), port));
+        assert_eq!(parts("bastion"), some("", "bastion", 0));
+        assert_eq!(parts("ops@10.0.0.1:2222"), some("ops", "10.0.0.1", 2222));
+        assert_eq!(parts("2001:db8::1"), some("", "2001:db8::1", 0));
+        assert_eq!(parts("ops@[2001:db8::1]:22"), some("ops", "2001:db8::1", 22));
+        for bad in ["", "@bastion", "bastion:", "bastion:0", "bastion:x", "[::1]22", "a b", "-x"] {
+            assert_eq!(parts(bad), None, "{bad}");
         }
     }
 
