@@ -80,7 +80,7 @@ fn settings_fold_from_the_outside_in() {
     assert_eq!(ssh.user.as_ref().unwrap().value, "gpu-ops");
     assert_eq!(ssh.port.as_ref().unwrap().value, 2222);
     assert_eq!(ssh.connect_timeout.as_ref().unwrap().value, Duration::from_secs(30));
-    assert!(ssh.command_timeout.is_none());
+    assert_eq!(ssh.command_timeout.as_ref().unwrap().value, Duration::from_secs(600));
     assert_eq!(ssh.become_root.as_ref().unwrap().value, Become::Sudo);
     assert_eq!(gpu.labels.len(), 2);
     assert_eq!(gpu.taints.as_ref().unwrap()[0].effect, "NoSchedule");

@@ -290,7 +290,7 @@ labels = { "a/b/c" = "d e" }
       --> fleet.toml:17:10
        |
     17 | become = "su"
-       |          ^^^^ expected `none` or `sudo`
+       |          ^^^^ expected `none`, `sudo` or `doas`
 
     error: `gpu:NoSchedul` is not a taint: unknown effect `NoSchedul`
       --> fleet.toml:19:11

@@ -207,26 +207,26 @@ name = "etcd-1"
 role = "etcd"
 "#), @r#"
     error: `external` is not supported yet
-      --> fleet.toml:12:1
-       |
-    12 | [cluster.etcd.external]
-       | ^^^^^^^^^^^^^^^^^^^^^^^ not supported yet
+     --> fleet.toml:8:1
+      |
+    8 | [cluster.etcd.external]
+      | ^^^^^^^^^^^^^^^^^^^^^^^ not supported yet
 
     error: more than one control-plane host is not supported yet
-      --> fleet.toml:16:8
+      --> fleet.toml:12:8
        |
      5 | name = "cp1"
        |        ----- the control plane is here
     ...
-    16 | role = "control-plane"
+    12 | role = "control-plane"
        |        ^^^^^^^^^^^^^^^ not supported yet
        |
        = help: give one host the role `control-plane` and the others `worker`
 
     error: an external etcd (role `etcd` in a cluster) is not supported yet
-      --> fleet.toml:19:8
+      --> fleet.toml:15:8
        |
-    19 | role = "etcd"
+    15 | role = "etcd"
        |        ^^^^^^ not supported yet
        |
        = help: etcd runs on the control plane
