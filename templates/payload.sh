@@ -23,7 +23,7 @@ dry_run=no
 stage=''     # private directory of this run, with `plan`: the temporary files made next to others
 temporary='' # one more temporary file to remove if the run ends early
 
-# ---- Small helpers ----------------------------------------------------------------------------------
+# ---- Small helpers ----
 
 say() { printf '%s\n' "$*"; }
 
@@ -76,7 +76,7 @@ is_plain_path() {
 
 require_plain_path() { is_plain_path "$1" || die "$1: not a plain absolute path"; }
 
-# ---- Files ------------------------------------------------------------------------------------------
+# ---- Files ----
 
 mode_and_owner() { stat -L -c '%a %u:%g' "$1"; }
 
@@ -218,7 +218,7 @@ install_batch() {
 	sync "$@" 2>/dev/null || :
 }
 
-# receive PATH MODE SHA256: one large file, raw on standard input, never held in memory.
+# receive PATH MODE SHA256 MTIME: one large file, raw on standard input.
 receive() {
 	resolve_target "$1"
 	verb=created
@@ -229,6 +229,7 @@ receive() {
 	checksum_of "$made"
 	[ "$sum" = "$3" ] || die "$1: did not arrive whole"
 	{ chown 0:0 "$made" && chmod "$2" "$made"; } || die "$1: cannot set its owner and mode"
+	touch -d "@$4" "$made"
 	sync "$made" || die "cannot flush to disk"
 	mv -f -- "$made" "$target" || die "$1: cannot be replaced"
 	temporary=''
@@ -252,16 +253,16 @@ read_files() {
 	say end
 }
 
-# checksum PATH...
+# checksum SIZE:MTIME PATH
 checksum() {
-	for path in "$@"; do
-		if [ -f "$path" ]; then
-			checksum_of "$path"
-			say "sha256 $sum $(stat -L -c %a "$path") $path"
-		else
-			say "missing $path"
-		fi
-	done
+	if [ ! -f "$2" ]; then
+		say "missing $2"
+	elif [ "$(stat -L -c %s:%Y "$2")" = "$1" ]; then
+		say "alike $(stat -L -c %a "$2") $2"
+	else
+		checksum_of "$2"
+		say "sha256 $sum $(stat -L -c %a "$2") $2"
+	fi
 }
 
 # remove PATH...: files and symbolic links, never directories.
@@ -276,7 +277,7 @@ remove_files() {
 	done
 }
 
-# ---- Services ---------------------------------------------------------------------------------------
+# ---- Services ----
 
 find_init() {
 	init=none
@@ -356,7 +357,7 @@ service_log() {
 	[ "$init" != systemd ] || journalctl --no-pager --quiet --lines "$2" --unit "$1" 2>/dev/null || :
 }
 
-# ---- Container runtime ------------------------------------------------------------------------------
+# ---- Container runtime ----
 
 use_socket() {
 	socket=${1#unix://}
@@ -445,7 +446,7 @@ images() {
 	esac
 }
 
-# ---- Cleaning up ------------------------------------------------------------------------------------
+# ---- Cleaning up ----
 
 # Mount points below a directory (or exactly there), deepest first, escaped as the kernel escapes them.
 # Where mounts lie on top of each other the path occurs as often.
@@ -677,7 +678,7 @@ run_script() {
 	(umask 022 && "$@" "$stage/script" </dev/null)
 }
 
-# ---- Facts ------------------------------------------------------------------------------------------
+# ---- Facts ----
 
 # One fact, on one line whatever the value.
 fact() {
@@ -957,7 +958,7 @@ facts() {
 	} | tr -d '\000-\011\013-\037\177'
 }
 
-# ---- Entry ------------------------------------------------------------------------------------------
+# ---- Entry ----
 
 main() {
 	umask 077

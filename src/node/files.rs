@@ -4,8 +4,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::Path;
 
 use bytes::Bytes;
 use zeroize::Zeroizing;
@@ -146,59 +146,6 @@ pub(super) struct Present {
     pub(super) foreign: BTreeSet<String>,
 }
 
-/// A checksum of a file on a host.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Checksum {
-    /// SHA-256 in lower-case hex.
-    pub sha256: String,
-    /// Permission bits.
-    pub mode: u32,
-}
-
-/// A large file on the workstation, hashed once for all hosts.
-#[derive(Debug, Clone)]
-pub struct LocalFile {
-    path: PathBuf,
-    sha256: String,
-}
-
-impl LocalFile {
-    /// Hash a file.
-    pub async fn open(path: impl Into<PathBuf>) -> Result<Self, NodeError> {
-        let path = path.into();
-        let hashed = path.clone();
-        let task = tokio::task::spawn_blocking(move || sha256_of(&hashed));
-        let sha256 = task
-            .await
-            .unwrap_or_else(|error| Err(io::Error::other(error)))
-            .map_err(|source| NodeError::local(&path, source))?;
-        Ok(Self { path, sha256 })
-    }
-
-    /// Where it is.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// SHA-256 in lower-case hex.
-    pub fn sha256(&self) -> &str {
-        &self.sha256
-    }
-}
-
-fn sha256_of(path: &Path) -> io::Result<String> {
-    let mut file = std::fs::File::open(path)?;
-    let mut context = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
-    let mut buffer = vec![0; 1 << 16];
-    loop {
-        match file.read(&mut buffer)? {
-            0 => break,
-            read => context.update(&buffer[..read]),
-        }
-    }
-    Ok(context.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect())
-}
-
 impl Node {
     /// Put files and directories in place. Only what differs is touched: atomically, flushed to disk,
     /// and nothing at all when any of it does not fit. Says what happened to each, in order.
@@ -275,53 +222,6 @@ impl Node {
         parse_present(&answer).ok_or_else(|| self.unexpected("read", "not a list of files"))
     }
 
-    /// Checksums of files; `None` for those that do not exist.
-    pub async fn checksums(
-        &self,
-        paths: &[&str],
-    ) -> Result<BTreeMap<String, Option<Checksum>>, NodeError> {
-        check_paths(paths.iter().copied())?;
-        let mut arguments = vec!["checksum"];
-        arguments.extend(paths);
-        let answer = self.call(&arguments).await?;
-        let mut checksums = BTreeMap::new();
-        for (word, rest) in self.lines("checksum", &answer)? {
-            let (path, checksum) = match word {
-                "missing" => (rest, None),
-                _ => {
-                    let (checksum, path) = parse_checksum(word, rest)
-                        .ok_or_else(|| self.unexpected("checksum", rest))?;
-                    (path, Some(checksum))
-                }
-            };
-            checksums.insert(path.to_owned(), checksum);
-        }
-        Ok(checksums)
-    }
-
-    /// Put a large file in place, unless it is there already. Same guarantees as [`Node::install`].
-    pub async fn install_binary(
-        &self,
-        local: &LocalFile,
-        path: &str,
-        mode: u32,
-    ) -> Result<FileChange, NodeError> {
-        let present = self.checksums(&[path]).await?.remove(path).flatten();
-        let wanted = Checksum { sha256: local.sha256.clone(), mode };
-        let action = match present {
-            Some(present) if present == wanted => FileAction::Unchanged,
-            Some(_) => FileAction::Changed,
-            None => FileAction::Created,
-        };
-        if action != FileAction::Unchanged && !self.is_dry_run() {
-            let mode = format!("{mode:o}");
-            let arguments = ["receive", path, &mode, &local.sha256];
-            self.feed(&arguments, Source::File(&local.path)).await?;
-        }
-        let detail = (action != FileAction::Unchanged).then(|| format!("sha256 {}", local.sha256));
-        Ok(FileChange { path: path.to_owned(), action, detail })
-    }
-
     /// Remove those of these files that exist. Directories are refused.
     pub async fn remove(&self, paths: &[&str]) -> Result<Vec<Change>, NodeError> {
         check_paths(paths.iter().copied())?;
@@ -329,7 +229,7 @@ impl Node {
     }
 }
 
-fn check_paths<'a>(paths: impl Iterator<Item = &'a str>) -> Result<(), NodeError> {
+pub(super) fn check_paths<'a>(paths: impl Iterator<Item = &'a str>) -> Result<(), NodeError> {
     for path in paths {
         let parts = || path.split('/').skip(1);
         let usable = path.starts_with('/')
@@ -341,15 +241,6 @@ fn check_paths<'a>(paths: impl Iterator<Item = &'a str>) -> Result<(), NodeError
         }
     }
     Ok(())
-}
-
-fn parse_checksum<'a>(word: &str, rest: &'a str) -> Option<(Checksum, &'a str)> {
-    let mut fields = rest.splitn(3, ' ');
-    let sha256 = fields.next()?;
-    let mode = u32::from_str_radix(fields.next()?, 8).ok()?;
-    let path = fields.next()?;
-    let is_hash = sha256.len() == 64 && sha256.bytes().all(|byte| byte.is_ascii_hexdigit());
-    (word == "sha256" && is_hash).then(|| (Checksum { sha256: sha256.to_owned(), mode }, path))
 }
 
 /// `file MODE OWNER SIZE PATH`, content and a newline for each, then `end`.

@@ -6,6 +6,7 @@
 //! never decides what should be on a host.
 
 mod archive;
+mod binaries;
 mod change;
 mod cleanup;
 mod diff;
@@ -27,10 +28,11 @@ use bytes::Bytes;
 use zeroize::Zeroizing;
 
 pub use archive::image_names;
+pub use binaries::LocalFile;
 pub use change::{Change, FileAction, FileChange};
 pub use error::NodeError;
 pub use facts::FactsRequest;
-pub use files::{Checksum, FileBatch, LocalFile, NodeDirectory, NodeFile, RemoteFile};
+pub use files::{FileBatch, NodeDirectory, NodeFile, RemoteFile};
 pub use over_ssh::SshTransport;
 pub use payload::Payload;
 pub use services::ServiceAction;

@@ -77,13 +77,12 @@ pub async fn runtime_endpoint(context: &Context) -> Result<String, PhaseError> {
     }
 }
 
-/// Put the files in place and have the kubelet run with them. The kubelet is stopped before anything it has
-/// read changes, so that a run cut short here leaves it stopped for the next run to start, rather than
-/// running with files it does not know.
+/// Put the files in place for the next start of the kubelet. It is stopped before anything it has read changes, so that a
+/// run cut short here leaves it stopped for the next run to start, rather than running with files it does not know.
 ///
 /// # Errors
 /// What the host said.
-pub async fn start(context: &Context, batch: &FileBatch) -> Result<(), PhaseError> {
+pub async fn put_in_place(context: &Context, batch: &FileBatch) -> Result<(), PhaseError> {
     let node = context.node().await?;
     let planned = node.plan(batch).await?;
     if planned.iter().any(|change| change.action != FileAction::Unchanged) {
@@ -94,7 +93,14 @@ pub async fn start(context: &Context, batch: &FileBatch) -> Result<(), PhaseErro
             return Err(error);
         }
     }
-    context.service(ServiceAction::Enable, SERVICE).await?;
+    context.service(ServiceAction::Enable, SERVICE).await
+}
+
+/// Have the kubelet run with the files that are in place.
+///
+/// # Errors
+/// What the host said.
+pub async fn start(context: &Context) -> Result<(), PhaseError> {
     context.service(ServiceAction::Start, SERVICE).await
 }
 

@@ -7,6 +7,7 @@ use crate::phases::{Context, Done, PhaseError, kubelet};
 /// Run the phase.
 pub async fn run(context: Arc<Context>) -> Result<Done, PhaseError> {
     let batch = kubelet::files(&context).await?;
-    kubelet::start(&context, &batch).await?;
+    kubelet::put_in_place(&context, &batch).await?;
+    kubelet::start(&context).await?;
     Ok(Done::Finished)
 }

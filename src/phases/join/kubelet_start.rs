@@ -31,10 +31,11 @@ pub async fn run(context: Arc<Context>) -> Result<Done, PhaseError> {
     let kubelet_files = kubelet::files(&context).await?;
     batch.directories.extend(kubelet_files.directories);
     batch.files.extend(kubelet_files.files);
+    kubelet::put_in_place(&context, &batch).await?;
     if !joined {
         wait_for_signer(&context).await?;
     }
-    kubelet::start(&context, &batch).await?;
+    kubelet::start(&context).await?;
 
     // A kubelet registers its node when it starts. One whose Node was deleted meanwhile needs another start.
     if joined

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use futures::future::try_join_all;
+
 use crate::node::{FileBatch, NodeFile};
 use crate::phases::{Context, Done, PhaseError};
 
@@ -17,20 +19,15 @@ pub async fn run(context: Arc<Context>) -> Result<Done, PhaseError> {
     let Some(binaries) = context.run.artifacts().binaries().await? else {
         return Ok(Done::NotNeeded("[artifacts] names no binaries".to_owned()));
     };
-    let node = context.node().await?;
-    let paths: Vec<&str> = binaries.iter().map(|binary| binary.destination).collect();
-    let present = node.checksums(&paths).await?;
-    for binary in binaries {
-        let same =
-            |sum: &crate::node::Checksum| sum.sha256 == binary.local.sha256() && sum.mode == 0o755;
-        if present.get(binary.destination).and_then(Option::as_ref).is_some_and(same) {
-            continue;
-        }
-        // A running kubelet goes on with the old binary: kubelet-start notices and restarts it, so that a
-        // run that never gets there leaves a working node behind.
-        let change = node.install_binary(&binary.local, binary.destination, 0o755).await?;
-        context.report_all(change.into_change().into_iter().collect());
-    }
+    let (node, context_ref) = (context.node().await?, &context);
+    // A running kubelet goes on with the old binary: kubelet-start notices and restarts it, so that a run that
+    // never gets there leaves a working node behind.
+    let install = |binary: &'static str, local| async move {
+        let change = node.install_binary(local, binary, 0o755).await?;
+        context_ref.report_all(change.into_change().into_iter().collect());
+        Ok::<_, PhaseError>(())
+    };
+    try_join_all(binaries.iter().map(|b| install(b.destination, &b.local))).await?;
     let batch = unit();
     context.install(&batch).await?;
     Ok(Done::Finished)

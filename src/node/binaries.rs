@@ -1,0 +1,164 @@
+//! Large files of the workstation on a host: compared without reading them where that is enough, streamed where
+//! they differ.
+//!
+//! Must never hold a large file in memory.
+
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
+
+use tokio::sync::OnceCell;
+
+use super::change::{FileAction, FileChange};
+use super::files::check_paths;
+use super::{Node, NodeError, Source};
+
+/// A large file on the workstation, hashed once for all hosts, and only if a host asks for it.
+#[derive(Debug)]
+pub struct LocalFile {
+    path: PathBuf,
+    size: u64,
+    /// Seconds since 1970.
+    modified: u64,
+    sha256: OnceCell<String>,
+}
+
+impl LocalFile {
+    /// Look at a file.
+    ///
+    /// # Errors
+    /// It cannot be looked at.
+    pub async fn open(path: impl Into<PathBuf>) -> Result<Self, NodeError> {
+        let path = path.into();
+        let looked = tokio::fs::metadata(&path).await;
+        let metadata = looked.map_err(|source| NodeError::local(&path, source))?;
+        // A time before 1970 fits no file of a host, which is then hashed.
+        let since = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+        let modified = since.map_or(0, |since| since.as_secs());
+        Ok(Self { path, size: metadata.len(), modified, sha256: OnceCell::new() })
+    }
+
+    /// SHA-256 in lower-case hex.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub async fn sha256(&self) -> Result<&str, NodeError> {
+        let hash = || async {
+            let path = self.path.clone();
+            let task = tokio::task::spawn_blocking(move || sha256_of(&path)).await;
+            task.unwrap_or_else(|error| Err(io::Error::other(error)))
+                .map_err(|source| NodeError::local(&self.path, source))
+        };
+        Ok(self.sha256.get_or_try_init(hash).await?)
+    }
+}
+
+/// What a host has in place of a file.
+#[derive(Debug, PartialEq, Eq)]
+enum Present<'a> {
+    Missing,
+    /// Size and time of change are the file's.
+    Alike {
+        mode: u32,
+    },
+    Hashed {
+        sha256: &'a str,
+        mode: u32,
+    },
+}
+
+impl Node {
+    /// Put a large file in place, unless it is there already. Same guarantees as [`Node::install`].
+    ///
+    /// A file of the same size and time of change counts as the same, as it does for rsync; any other is hashed. What is
+    /// installed gets the time of change of the file it was made from.
+    ///
+    /// # Errors
+    /// The file cannot be read, or what the host said.
+    pub async fn install_binary(
+        &self,
+        local: &LocalFile,
+        path: &str,
+        mode: u32,
+    ) -> Result<FileChange, NodeError> {
+        check_paths([path].into_iter())?;
+        let (modified, octal) = (local.modified.to_string(), format!("{mode:o}"));
+        let alike = format!("{}:{modified}", local.size);
+        let answer = self.call(&["checksum", &alike, path]).await?;
+        let lines = self.lines("checksum", &answer)?;
+        let present = lines.first().and_then(|(word, rest)| parse_present(word, rest));
+        let action = match present {
+            Some(Present::Missing) => FileAction::Created,
+            Some(Present::Alike { mode: present }) if present == mode => FileAction::Unchanged,
+            Some(Present::Hashed { sha256, mode: present })
+                if present == mode && sha256 == local.sha256().await? =>
+            {
+                FileAction::Unchanged
+            }
+            Some(Present::Alike { .. } | Present::Hashed { .. }) => FileAction::Changed,
+            None => {
+                let line = lines.first().map_or("", |(_, rest)| rest);
+                return Err(self.unexpected("checksum", line));
+            }
+        };
+        if action == FileAction::Unchanged {
+            return Ok(FileChange { path: path.to_owned(), action, detail: None });
+        }
+        let sha256 = local.sha256().await?;
+        if !self.is_dry_run() {
+            let arguments = ["receive", path, &octal, sha256, &modified];
+            self.feed(&arguments, Source::File(&local.path)).await?;
+        }
+        Ok(FileChange { path: path.to_owned(), action, detail: Some(format!("sha256 {sha256}")) })
+    }
+}
+
+/// `missing PATH`, `alike MODE PATH` or `sha256 SUM MODE PATH`.
+fn parse_present<'a>(word: &str, rest: &'a str) -> Option<Present<'a>> {
+    let mut fields = rest.split(' ');
+    let mut octal = || u32::from_str_radix(fields.next()?, 8).ok();
+    match word {
+        "missing" => Some(Present::Missing),
+        "alike" => Some(Present::Alike { mode: octal()? }),
+        "sha256" => {
+            let sha256 = fields.next()?;
+            let is_hash = sha256.len() == 64 && sha256.bytes().all(|b| b.is_ascii_hexdigit());
+            let mode = u32::from_str_radix(fields.next()?, 8).ok()?;
+            is_hash.then_some(Present::Hashed { sha256, mode })
+        }
+        _ => None,
+    }
+}
+
+fn sha256_of(path: &Path) -> io::Result<String> {
+    let mut file = std::fs::File::open(path)?;
+    let mut context = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => break,
+            read => context.update(&buffer[..read]),
+        }
+    }
+    Ok(context.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_are_parsed_or_refused() {
+        let sum = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+        assert_eq!(parse_present("missing", "/a b"), Some(Present::Missing));
+        assert_eq!(parse_present("alike", "755 /a b"), Some(Present::Alike { mode: 0o755 }));
+        let hashed = format!("{sum} 700 /a b");
+        assert_eq!(
+            parse_present("sha256", &hashed),
+            Some(Present::Hashed { sha256: sum, mode: 0o700 })
+        );
+        for (word, rest) in [("alike", "x /a"), ("sha256", "12 755 /a"), ("other", "755 /a")] {
+            assert_eq!(parse_present(word, rest), None, "{word} {rest}");
+        }
+    }
+}
