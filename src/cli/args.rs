@@ -42,6 +42,12 @@ pub struct Global {
     /// How many steps are under way at once, over all hosts
     #[arg(long, global = true, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..))]
     pub parallel: u16,
+    /// Read the login password of hosts without password_command from this file descriptor
+    #[arg(long, global = true, value_name = "N")]
+    pub password_fd: Option<u32>,
+    /// Read the password for sudo or doas of hosts without become_password_command from this file descriptor
+    #[arg(long, global = true, value_name = "N")]
+    pub become_password_fd: Option<u32>,
     /// How the run is shown: auto and plain print for people, json prints one object per line
     #[arg(long, global = true, value_enum, default_value_t = OutputFormat::Auto)]
     pub output: OutputFormat,

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use crate::fleet::{self, Fleet};
 use crate::inventory::Host;
 use crate::report::{Event, Outcome, Reporter};
-use crate::ssh::{self, Connector, Environment, Exit, Input, RunOptions, SshError, Stream};
+use crate::ssh::{self, Exit, Input, RunOptions, SshError, Stream};
 
 use super::args::{ExecArgs, Global};
 use super::failure::Failure;
@@ -32,13 +32,15 @@ pub fn run(global: &Global, args: ExecArgs) -> Result<u8, Failure> {
     let hosts = &selected.hosts;
     let parallel = usize::from(global.parallel);
     let options = RunOptions { as_root: args.become_root, ..RunOptions::default() };
-    session::contact(global, PHASE, hosts, None, |reporter, cancel| async move {
-        on_every_host(hosts, parallel, &cancel, &command, &options, &reporter).await;
+    session::contact(global, PHASE, hosts, None, |reporter, cancel, connector| async move {
+        let fleet = Fleet::new(connector, parallel);
+        on_every_host(&fleet, hosts, parallel, &cancel, &command, &options, &reporter).await;
         Ok(())
     })
 }
 
 async fn on_every_host(
+    fleet: &Fleet,
     hosts: &[Host],
     parallel: usize,
     cancel: &CancellationToken,
@@ -46,11 +48,9 @@ async fn on_every_host(
     options: &RunOptions,
     reporter: &Reporter,
 ) {
-    let fleet = Fleet::new(Connector::new(Environment::current()), parallel);
-    let (fleet_ref, reporter_ref) = (&fleet, reporter);
     let outcomes = fleet::run_all(hosts, parallel, cancel, |host| async move {
         let started = Instant::now();
-        let result = on_host(fleet_ref, host, command, options, reporter_ref).await;
+        let result = on_host(fleet, host, command, options, reporter).await;
         let outcome = match &result {
             Ok(()) => Outcome::Done { changes: 0 },
             Err(error) => Outcome::Failed {
@@ -59,7 +59,7 @@ async fn on_every_host(
                 changes: 0,
             },
         };
-        finished(reporter_ref, host, outcome, started);
+        finished(reporter, host, outcome, started);
         result
     })
     .await;

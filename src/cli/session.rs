@@ -3,15 +3,21 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
+use secrecy::SecretString;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::inventory::{self, Host, Inventory};
 use crate::report::{Event, Format, Options, Renderer, Reporter, exit};
+use crate::ssh::{Connector, Environment, Secrets, read_descriptor};
 
 use super::args::{Global, OutputFormat};
 use super::failure::Failure;
+
+/// How long an aborted run may take to leave the terminal as it was.
+const ABORT_GRACE: Duration = Duration::from_millis(300);
 
 /// A loaded inventory and the hosts selected from it.
 pub struct Selected {
@@ -35,8 +41,8 @@ pub fn select(global: &Global) -> Result<Selected, Failure> {
     Ok(Selected { inventory: Arc::new(inventory), hosts })
 }
 
-/// Do `work` on a runtime, with a renderer for what it reports and a token that the first Ctrl-C, SIGTERM or
-/// lost terminal fires; the second aborts at once. `changes` is the word for what the command changes, if it can. Gives the exit status.
+/// Do `work` on a runtime, with a renderer for what it reports, a token that the first Ctrl-C, SIGTERM or
+/// lost terminal fires, and the connector of the run; the second signal aborts at once. `changes` is the word for what the command changes, if it can. Gives the exit status.
 pub fn contact<F, Fut>(
     global: &Global,
     command: &str,
@@ -45,9 +51,10 @@ pub fn contact<F, Fut>(
     work: F,
 ) -> Result<u8, Failure>
 where
-    F: FnOnce(Reporter, CancellationToken) -> Fut,
+    F: FnOnce(Reporter, CancellationToken, Connector) -> Fut,
     Fut: Future<Output = Result<(), Failure>>,
 {
+    let passwords = Passwords::read(global)?;
     let runtime = tokio::runtime::Runtime::new()
         .map_err(|error| Failure::internal(format!("cannot start: {error}")))?;
     let options = Options {
@@ -63,12 +70,14 @@ where
         changes,
     };
     let status = runtime.block_on(async {
-        let (reporter, renderer) = Renderer::start(options);
         let cancel = CancellationToken::new();
+        let (reporter, prompter, renderer) = Renderer::start(options, cancel.clone());
+        let secrets = Secrets::asking(prompter).with_given(passwords.login, passwords.become_root);
+        let connector = Connector::new(Environment::current()).with_secrets(Arc::new(secrets));
         let abort = CancellationToken::new();
         let watcher = tokio::spawn(watch_signals(cancel.clone(), abort.clone(), reporter.clone()));
         let result = tokio::select! {
-            result = work(reporter, cancel.clone()) => result,
+            result = work(reporter, cancel.clone(), connector) => result,
             () = abort.cancelled() => Ok(()),
         };
         watcher.abort();
@@ -81,9 +90,30 @@ where
         result?;
         Ok(summary.exit_status())
     });
-    // Tasks that an abort left behind must not hold the process.
-    runtime.shutdown_background();
+    // Tasks that an abort left behind must not hold the process; a question among them puts the terminal back first.
+    runtime.shutdown_timeout(ABORT_GRACE);
     status
+}
+
+/// What the command line says about passwords.
+struct Passwords {
+    login: Option<SecretString>,
+    become_root: Option<SecretString>,
+}
+
+impl Passwords {
+    /// Read the descriptors, before any host is contacted. One that is named twice holds one password for both.
+    fn read(global: &Global) -> Result<Self, Failure> {
+        let read = |option: &str, number: u32| {
+            read_descriptor(number).map_err(|reason| Failure::usage(format!("{option}: {reason}")))
+        };
+        let login = global.password_fd.map(|fd| read("--password-fd", fd)).transpose()?;
+        let become_root = match (global.password_fd, global.become_password_fd) {
+            (Some(one), Some(other)) if one == other => login.clone(),
+            (_, fd) => fd.map(|fd| read("--become-password-fd", fd)).transpose()?,
+        };
+        Ok(Self { login, become_root })
+    }
 }
 
 async fn watch_signals(cancel: CancellationToken, abort: CancellationToken, reporter: Reporter) {

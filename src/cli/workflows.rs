@@ -101,8 +101,12 @@ pub(super) fn run(
         (_, Mode::Apply) => Some("changed"),
     };
     let hosts = selected.hosts.clone();
-    let status =
-        session::contact(global, command, &hosts, changes, |reporter, cancel| async move {
+    let status = session::contact(
+        global,
+        command,
+        &hosts,
+        changes,
+        |reporter, cancel, connector| async move {
             let options = RunOptions {
                 mode,
                 ignore,
@@ -111,11 +115,12 @@ pub(super) fn run(
                 cancel: cancel.clone(),
                 reporter,
             };
-            let run = Run::new(selected.inventory, selected.hosts, cluster, options);
+            let run = Run::new(selected.inventory, selected.hosts, cluster, connector, options);
             workflow::run(Arc::new(run), phases, workflow::Options { parallel, choice, cancel })
                 .await;
             Ok(())
-        })?;
+        },
+    )?;
     Ok(status)
 }
 

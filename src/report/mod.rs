@@ -2,11 +2,14 @@
 
 mod event;
 mod json;
+mod question;
 mod render;
 mod summary;
+mod terminal;
 mod text;
 
 pub use event::{Event, Outcome, Reporter, Severity};
+pub use question::{NoAnswer, Prompter, Question};
 pub use render::{Format, Options, Renderer};
 pub use summary::{HostSummary, Summary, exit};
 pub use text::{printable, printable_line};

@@ -7,9 +7,12 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use secrecy::ExposeSecret;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 use super::json;
+use super::question::{Prompter, Question};
 use super::summary::Summary;
+use super::terminal;
 use super::text::printable_line;
 use super::{Event, Outcome, Reporter, Severity};
 
@@ -50,10 +53,13 @@ pub struct Renderer {
 }
 
 impl Renderer {
-    /// Start the renderer and give the reporter that feeds it.
-    pub fn start(options: Options) -> (Reporter, Self) {
-        let (reporter, receiver) = Reporter::channel();
-        (reporter, Self { task: tokio::spawn(render(options, receiver)) })
+    /// Start the renderer and give the reporter that feeds it and the prompter it asks for. No question is put once
+    /// `cancel` has fired, and an open one is taken back.
+    pub fn start(options: Options, cancel: CancellationToken) -> (Reporter, Prompter, Self) {
+        let (reporter, events) = Reporter::channel();
+        let (prompter, questions) = Prompter::channel();
+        let task = tokio::spawn(render(options, events, questions, cancel));
+        (reporter, prompter, Self { task })
     }
 
     /// Wait until everything sent has been shown; every [`Reporter`] must have been dropped before.
@@ -62,10 +68,23 @@ impl Renderer {
     }
 }
 
-async fn render(options: Options, mut events: mpsc::UnboundedReceiver<Event>) -> Summary {
+async fn render(
+    options: Options,
+    mut events: mpsc::UnboundedReceiver<Event>,
+    mut questions: mpsc::UnboundedReceiver<Question>,
+    cancel: CancellationToken,
+) -> Summary {
     let mut screen = Screen::new(&options);
     let mut summary = Summary::default();
-    while let Some(event) = events.recv().await {
+    loop {
+        let event = tokio::select! {
+            Some(question) = questions.recv() => {
+                screen.ask(question, &cancel).await;
+                continue;
+            }
+            event = events.recv() => event,
+        };
+        let Some(event) = event else { break };
         summary.record(&event);
         match options.format {
             Format::Json => json::write(&event),
@@ -124,6 +143,21 @@ impl Screen {
             // Nobody is left to tell when standard error is gone.
             let _ = writeln!(out, "{line}");
         });
+    }
+
+    /// Put a question and wait for the answer. Nothing else is shown meanwhile; events wait in their channel.
+    async fn ask(&self, question: Question, cancel: &CancellationToken) {
+        let (progress, cancel) = (self.progress.clone(), cancel.clone());
+        let asking = tokio::task::spawn_blocking(move || {
+            let Question { text, echo, reply } = question;
+            let answer = progress.suspend(|| {
+                terminal::ask(&text, echo, || cancel.is_cancelled() || reply.is_closed())
+            });
+            // Whoever asked may have gone.
+            let _ = reply.send(answer);
+        });
+        // A panic in there drops the question, which its asker notices.
+        let _ = asking.await;
     }
 
     fn host_line(&self, host: &str, phase: &str, text: &str) {

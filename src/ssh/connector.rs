@@ -16,6 +16,7 @@ use super::connection::{Client, ClientError, Connection, Ending};
 use super::error::SshError;
 use super::keys::KeyFile;
 use super::known_hosts::{HostKeys, KnownHostsFile, endpoint};
+use super::secrets::Secrets;
 use super::settings::{Origin, Settings};
 use crate::inventory::Host;
 
@@ -54,14 +55,21 @@ fn user_from_id() -> Option<String> {
 #[derive(Debug, Default)]
 pub struct Connector {
     environment: Environment,
+    secrets: Arc<Secrets>,
     key_files: FileCache<KeyFile>,
     known_hosts: FileCache<KnownHostsFile>,
 }
 
 impl Connector {
-    /// A connector that has read nothing yet.
+    /// A connector that has read nothing yet and has nobody to ask for a password.
     pub fn new(environment: Environment) -> Self {
         Self { environment, ..Self::default() }
+    }
+
+    /// The same with passwords.
+    #[must_use]
+    pub fn with_secrets(self, secrets: Arc<Secrets>) -> Self {
+        Self { secrets, ..self }
     }
 
     /// How `host` is reached, and who says so.

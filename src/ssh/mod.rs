@@ -2,7 +2,8 @@
 //!
 //! A [`Connector`] holds what a run reads once (key files, known_hosts files) and opens [`Connection`]s.
 //! A [`Connection`] is cheap to clone and runs commands and tunnels side by side. Host keys are always
-//! checked; nothing here ever asks the operator or writes to the workstation.
+//! checked; nothing here writes to the workstation or to the terminal. What only the operator knows is asked for through
+//! [`Secrets`].
 
 mod auth;
 mod cache;
@@ -15,6 +16,7 @@ mod known_hosts;
 mod lines;
 mod pattern;
 mod privilege;
+mod secrets;
 mod settings;
 
 pub use connection::{Connection, Tunnel};
@@ -22,4 +24,5 @@ pub use connector::{Connector, Environment};
 pub use error::{HostKeyError, PrivilegeError, SshError, TunnelError};
 pub use exec::{Exit, Input, Output, RunOptions, Stream};
 pub use privilege::quote;
+pub use secrets::{Account, Candidate, Purpose, SecretError, Secrets, read_descriptor};
 pub use settings::{Origin, Setting, Settings};
