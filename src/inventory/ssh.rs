@@ -50,7 +50,7 @@ pub struct SshSettings {
 
 impl SshSettings {
     /// Lay `upper` over these: what it says counts.
-    pub(super) fn add(&mut self, upper: &Self) {
+    pub fn add(&mut self, upper: &Self) {
         fn put<T: Clone>(lower: &mut Option<T>, upper: &Option<T>) {
             if upper.is_some() {
                 lower.clone_from(upper);

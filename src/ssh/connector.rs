@@ -13,48 +13,19 @@ use tokio::time::{Instant, timeout_at};
 use super::auth::{self, Sources};
 use super::cache::FileCache;
 use super::connection::{Client, ClientError, Connection, Ending};
+use super::environment::Environment;
 use super::error::SshError;
 use super::keys::KeyFile;
 use super::known_hosts::{HostKeys, KnownHostsFile, endpoint};
+use super::resolver::Resolver;
 use super::secrets::Secrets;
 use super::settings::{Origin, Settings};
 use crate::inventory::Host;
 
-/// What the workstation contributes to a connection when the inventory leaves it open.
-#[derive(Debug, Clone, Default)]
-pub struct Environment {
-    /// The operator's home directory, for default keys and known hosts.
-    pub home: Option<PathBuf>,
-    /// The agent's socket.
-    pub agent: Option<PathBuf>,
-    /// The operator's user name.
-    pub user: Option<String>,
-}
-
-impl Environment {
-    /// `HOME`, `SSH_AUTH_SOCK`, and `USER`, `LOGNAME` or what `id` says, for this process.
-    pub fn current() -> Self {
-        let text = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
-        let path = |name| std::env::var_os(name).filter(|value| !value.is_empty());
-        Self {
-            home: path("HOME").map(PathBuf::from),
-            agent: path("SSH_AUTH_SOCK").map(PathBuf::from),
-            // Containers and service managers often set neither variable.
-            user: text("USER").or_else(|| text("LOGNAME")).or_else(user_from_id),
-        }
-    }
-}
-
-fn user_from_id() -> Option<String> {
-    let output = std::process::Command::new("id").arg("-un").output().ok()?;
-    let name = String::from_utf8(output.stdout).ok()?.trim().to_owned();
-    (output.status.success() && !name.is_empty()).then_some(name)
-}
-
 /// Opens connections. Holds the key files and known_hosts files of a run, each read once.
 #[derive(Debug, Default)]
 pub struct Connector {
-    environment: Environment,
+    resolver: Arc<Resolver>,
     secrets: Arc<Secrets>,
     key_files: FileCache<KeyFile>,
     known_hosts: FileCache<KnownHostsFile>,
@@ -63,7 +34,7 @@ pub struct Connector {
 impl Connector {
     /// A connector that has read nothing yet and has nobody to ask for a password.
     pub fn new(environment: Environment) -> Self {
-        Self { environment, ..Self::default() }
+        Self { resolver: Arc::new(Resolver::new(environment)), ..Self::default() }
     }
 
     /// The same with passwords.
@@ -72,14 +43,25 @@ impl Connector {
         Self { secrets, ..self }
     }
 
-    /// How `host` is reached, and who says so.
-    pub fn settings(&self, host: &Host) -> Settings {
-        Settings::resolve(&host.address, &host.ssh, &self.environment)
+    /// How `host` is reached, and who says so. This may block: OpenSSH's configuration can ask for commands to be run.
+    ///
+    /// # Errors
+    /// OpenSSH's configuration is wrong, or says something about this host that cannot be followed.
+    pub fn settings(&self, host: &Host) -> Result<Settings, SshError> {
+        self.resolver.settings(&host.address, &host.ssh)
+    }
+
+    /// The same for every host on the way to `host`: the nearest to the workstation first, `host` itself last.
+    ///
+    /// # Errors
+    /// As for [`Connector::settings`]; or the jump hosts form a loop.
+    pub fn way(&self, host: &Host) -> Result<Vec<Settings>, SshError> {
+        self.resolver.way(&host.address, &host.ssh)
     }
 
     /// Connect to `host`, check its host key and log in, all within its `connect_timeout`.
     pub async fn connect(&self, host: &Host) -> Result<Connection, SshError> {
-        let settings = &self.settings(host);
+        let settings = &self.settings(host)?;
         let (host_name, port) = (settings.host_name.value.as_str(), settings.port.value);
         let endpoint = endpoint(host_name, port);
         let host_keys = HostKeys::collect(host_name, port, &self.known_hosts(settings))?;

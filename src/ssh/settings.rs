@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::inventory::{Become, Hop, HostKeyPolicy, Place, SshSettings, Written};
 
-use super::connector::Environment;
+use super::environment::Environment;
 use super::keys::DEFAULT_NAMES;
 
 /// The port of SSH.
@@ -93,7 +93,7 @@ pub struct Settings {
 
 impl Settings {
     /// Answer everything for the host that `written` is about and that an operator would reach by `ssh ADDRESS`.
-    pub fn resolve(address: &str, written: &SshSettings, environment: &Environment) -> Self {
+    pub(super) fn resolve(address: &str, written: &SshSettings, environment: &Environment) -> Self {
         let home = environment.home.as_deref();
         let in_home = |name: &str| home.map(|home| home.join(".ssh").join(name));
         let system_known_hosts = PathBuf::from("/etc/ssh/ssh_known_hosts");
