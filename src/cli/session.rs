@@ -73,7 +73,9 @@ where
         let cancel = CancellationToken::new();
         let (reporter, prompter, renderer) = Renderer::start(options, cancel.clone());
         let secrets = Secrets::asking(prompter).with_given(passwords.login, passwords.become_root);
-        let connector = Connector::new(Environment::current()).with_secrets(Arc::new(secrets));
+        let connector = Connector::new(Environment::current())
+            .with_secrets(Arc::new(secrets))
+            .reporting_to(reporter.clone());
         let abort = CancellationToken::new();
         let watcher = tokio::spawn(watch_signals(cancel.clone(), abort.clone(), reporter.clone()));
         let result = tokio::select! {

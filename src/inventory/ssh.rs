@@ -77,7 +77,7 @@ impl SshSettings {
 
     /// What holds for the jump hosts on the way as well: keys, trust and patience. Not the user and the port, which belong to
     /// the host at the end, as with `ssh -l` and `ssh -p`.
-    pub fn for_hop(&self) -> Self {
+    fn for_hop(&self) -> Self {
         Self {
             identity_files: self.identity_files.clone(),
             certificate_files: self.certificate_files.clone(),
@@ -135,6 +135,22 @@ pub struct Hop {
     pub port: Option<u16>,
     /// The keys of `[jump_hosts.NAME]`; empty for a host that has no such table.
     pub ssh: SshSettings,
+}
+
+impl Hop {
+    /// What the inventory says about reaching this hop, on the way to the host that `behind` is about: the user and port in
+    /// `jump`, `[jump_hosts.NAME]`, and what holds for all hosts on the way.
+    pub fn settings(&self, behind: &SshSettings) -> SshSettings {
+        let mut settings = behind.for_hop();
+        settings.add(&self.ssh);
+        if let Some(jump) = &behind.jump {
+            let place = &jump.place;
+            let user = self.user.clone().map(|value| Written { value, place: place.clone() });
+            let port = self.port.map(|value| Written { value, place: place.clone() });
+            settings.add(&SshSettings { user, port, ..SshSettings::default() });
+        }
+        settings
+    }
 }
 
 /// How the login user becomes root.
