@@ -5,6 +5,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use secrecy::SecretString;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -54,6 +55,7 @@ where
     F: FnOnce(Reporter, CancellationToken, Connector) -> Fut,
     Fut: Future<Output = Result<(), Failure>>,
 {
+    raise_open_files();
     let passwords = Passwords::read(global)?;
     let runtime = tokio::runtime::Runtime::new()
         .map_err(|error| Failure::internal(format!("cannot start: {error}")))?;
@@ -95,6 +97,14 @@ where
     // Tasks that an abort left behind must not hold the process; a question among them puts the terminal back first.
     runtime.shutdown_timeout(ABORT_GRACE);
     status
+}
+
+/// Allow as many open files as this process may have: there is a socket for every host. Without that, what does not fit is
+/// told host by host.
+fn raise_open_files() {
+    let limit = getrlimit(Resource::Nofile);
+    // Some systems refuse what they call their own maximum.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
 }
 
 /// What the command line says about passwords.

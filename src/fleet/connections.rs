@@ -47,6 +47,17 @@ impl Fleet {
         connection.get(connect).await
     }
 
+    /// Close the connection to `host`, whose work is over: a large fleet need not be held open to its end.
+    pub async fn disconnect(&self, host: &Host) {
+        let connection = {
+            let mut connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
+            connections.remove(&host.name)
+        };
+        if let Some(connection) = connection {
+            connection.close().await;
+        }
+    }
+
     /// Close every connection, those to jump hosts last. None of them is made again.
     pub async fn close(&self) {
         let connections: Vec<Arc<Shared>> = {
@@ -55,5 +66,27 @@ impl Fleet {
         };
         join_all(connections.iter().map(|connection| connection.close())).await;
         self.connector.close().await;
+    }
+}
+
+/// The connection to one host of a fleet, whichever it is by the time it is needed.
+#[derive(Debug, Clone)]
+pub struct Link {
+    fleet: Arc<Fleet>,
+    host: Arc<Host>,
+}
+
+impl Link {
+    /// A link to `host` of `fleet`. Nothing is connected to yet.
+    pub fn new(fleet: Arc<Fleet>, host: Arc<Host>) -> Self {
+        Self { fleet, host }
+    }
+
+    /// The connection, made again if it was lost.
+    ///
+    /// # Errors
+    /// As for [`Fleet::connection`].
+    pub async fn connection(&self) -> Result<Connection, SshError> {
+        self.fleet.connection(&self.host).await
     }
 }

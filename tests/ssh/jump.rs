@@ -244,3 +244,33 @@ async fn a_host_that_stops_answering_is_not_its_jump_hosts_fault() {
     assert!(connection.run("true", Input::None).await.unwrap().exit.success());
     assert_eq!(hop.logins(), 2);
 }
+
+/// All of it with MaxStartups and MaxSessions as sshd has them by default.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn three_hundred_hosts_through_one_jump_host() {
+    // One server that is three hundred hosts, each with an address of its own.
+    let (hop, target) = (server!(), server!("ed25519", "ListenAddress 0.0.0.0"));
+    let key = fs::read_to_string(target.path("host_ed25519.pub")).unwrap();
+    target.write_known_hosts(&format!("[127.*]:{} {key}", target.port));
+    let hosts: Vec<Host> = (0..300)
+        .map(|index| Host {
+            name: format!("node-{index}"),
+            address: format!("127.1.{}.{}", index / 100, index % 100 + 1),
+            ..behind(&target, vec![hop.hop()])
+        })
+        .collect();
+    let fleet = Fleet::new(connector(), 64);
+    let begun = Instant::now();
+    let outcomes = run_all(&hosts, 64, &CancellationToken::new(), async |host| {
+        let connection = fleet.connection(host).await?;
+        connection.run("true", Input::None).await
+    })
+    .await;
+    eprintln!("300 hosts took {:?}", begun.elapsed());
+    for (host, outcome) in outcomes {
+        let Outcome::Done(output) = outcome else { panic!("{}: {outcome:?}", host.name) };
+        assert!(output.exit.success());
+    }
+    assert_eq!((hop.logins(), target.logins()), (1, 300));
+    fleet.close().await;
+}

@@ -36,7 +36,6 @@ impl Sshd {
         let directory = TempDir::new().unwrap();
         let path = |name: &str| directory.path().join(name);
         let mut lines = vec![
-            "ListenAddress 127.0.0.1".to_owned(),
             format!("AuthorizedKeysFile {}", path("authorized_keys").display()),
             "PidFile none".to_owned(),
             "StrictModes no".to_owned(),
@@ -47,6 +46,9 @@ impl Sshd {
             format!("SetEnv HOME={0} PATH={0}/bin:/usr/bin:/bin", directory.path().display()),
             config.to_owned(),
         ];
+        if !config.contains("ListenAddress") {
+            lines.push("ListenAddress 127.0.0.1".to_owned());
+        }
         for kind in host_key_types.split_whitespace() {
             let key = path(&format!("host_{kind}"));
             keygen(&key, &["-t", kind, "-N", ""]);
