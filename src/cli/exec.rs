@@ -51,6 +51,7 @@ async fn on_every_host(
     let outcomes = fleet::run_all(hosts, parallel, cancel, |host| async move {
         let started = Instant::now();
         let result = on_host(fleet, host, command, options, reporter).await;
+        fleet.disconnect(host).await;
         let outcome = match &result {
             Ok(()) => Outcome::Done { changes: 0 },
             Err(error) => Outcome::Failed {

@@ -5,6 +5,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use secrecy::SecretString;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -54,6 +55,7 @@ where
     F: FnOnce(Reporter, CancellationToken, Connector) -> Fut,
     Fut: Future<Output = Result<(), Failure>>,
 {
+    raise_open_files();
     let passwords = Passwords::read(global)?;
     let runtime = tokio::runtime::Runtime::new()
         .map_err(|error| Failure::internal(format!("cannot start: {error}")))?;
@@ -73,7 +75,9 @@ where
         let cancel = CancellationToken::new();
         let (reporter, prompter, renderer) = Renderer::start(options, cancel.clone());
         let secrets = Secrets::asking(prompter).with_given(passwords.login, passwords.become_root);
-        let connector = Connector::new(Environment::current()).with_secrets(Arc::new(secrets));
+        let connector = Connector::new(Environment::current())
+            .with_secrets(Arc::new(secrets))
+            .reporting_to(reporter.clone());
         let abort = CancellationToken::new();
         let watcher = tokio::spawn(watch_signals(cancel.clone(), abort.clone(), reporter.clone()));
         let result = tokio::select! {
@@ -93,6 +97,14 @@ where
     // Tasks that an abort left behind must not hold the process; a question among them puts the terminal back first.
     runtime.shutdown_timeout(ABORT_GRACE);
     status
+}
+
+/// Allow as many open files as this process may have: there is a socket for every host. Without that, what does not fit is
+/// told host by host.
+fn raise_open_files() {
+    let limit = getrlimit(Resource::Nofile);
+    // Some systems refuse what they call their own maximum.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
 }
 
 /// What the command line says about passwords.

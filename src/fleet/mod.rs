@@ -5,5 +5,5 @@
 mod connections;
 mod run;
 
-pub use connections::Fleet;
+pub use connections::{Fleet, Link};
 pub use run::{Outcome, run_all};

@@ -5,20 +5,22 @@ use std::time::Duration;
 use async_trait::async_trait;
 use zeroize::Zeroizing;
 
-use crate::ssh::{self, Connection, RunOptions, SshError};
+use crate::fleet::Link;
+use crate::ssh::{self, RunOptions, SshError};
 
 use super::transport::{Exit, Input, MAX_OUTPUT, Output, Transport, TransportError};
 
 /// Limit for commands that are fed a file of any size.
 const STREAM_TIMEOUT: Duration = Duration::from_secs(3600);
 
-/// Runs commands as root over one SSH connection.
-pub struct SshTransport(Connection);
+/// Runs commands as root over the SSH connection to one host. Where that was lost, the next command has a new one; the
+/// one that was running has failed.
+pub struct SshTransport(Link);
 
 impl SshTransport {
-    /// A transport over a connection.
-    pub fn new(connection: Connection) -> Self {
-        Self(connection)
+    /// A transport over a link.
+    pub fn new(link: Link) -> Self {
+        Self(link)
     }
 }
 
@@ -38,12 +40,12 @@ impl Transport for SshTransport {
             stdout_limit: MAX_OUTPUT,
             ..RunOptions::default()
         };
-        let output =
-            self.0.run_with(command, input, &options).await.map_err(|error| match error {
-                SshError::Timeout { limit } => TransportError::TimedOut(limit),
-                SshError::OutputTooLong { limit, .. } => TransportError::TooMuchOutput(limit),
-                error => TransportError::Lost(Box::new(error)),
-            })?;
+        let output = async { self.0.connection().await?.run_with(command, input, &options).await };
+        let output = output.await.map_err(|error| match error {
+            SshError::Timeout { limit } => TransportError::TimedOut(limit),
+            SshError::OutputTooLong { limit, .. } => TransportError::TooMuchOutput(limit),
+            error => TransportError::Lost(Box::new(error)),
+        })?;
         Ok(Output {
             exit: match output.exit {
                 ssh::Exit::Code(code) => Exit::Status(code.cast_unsigned()),

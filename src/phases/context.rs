@@ -46,7 +46,7 @@ impl Context {
     }
 
     /// The host.
-    pub fn host(&self) -> &Host {
+    pub fn host(&self) -> &Arc<Host> {
         &self.state.host
     }
 

@@ -11,12 +11,12 @@ use zeroize::Zeroizing;
 
 use crate::cluster::kubeconfig::{self, Kubeconfig};
 use crate::cluster::static_pods::{self, Component};
+use crate::fleet::Link;
 use crate::inventory::KubernetesVersion;
 use crate::kubernetes::objects::bootstrap_token::{self, BootstrapToken, TokenOptions};
 use crate::kubernetes::{ApiClient, Credentials, Dial, Object, Timing, apply};
 use crate::node::{Change, Node};
 use crate::pki;
-use crate::ssh::Connection;
 
 use super::run::{HostState, Run};
 use super::{Context, Mode, PhaseError};
@@ -93,14 +93,6 @@ impl ControlPlane {
             })
     }
 
-    /// The connection to the host, for tunnels.
-    ///
-    /// # Errors
-    /// The host cannot be reached.
-    pub async fn connection(&self, run: &Run) -> Result<Connection, PhaseError> {
-        run.connection(&self.state()?.host).await.map_err(|error| self.named(error))
-    }
-
     /// Keep the PKI the certs phase made.
     pub(super) fn set_pki(&self, outcome: pki::Outcome) {
         // Set twice only when somebody loaded the same files from the host in the meantime.
@@ -173,8 +165,7 @@ impl ControlPlane {
         };
         let credentials = credentials(&path, &file.content)?;
         let address = self.advertise_address(run).await?;
-        let connection = self.connection(run).await?;
-        let dial = dialer(connection);
+        let dial = dialer(run.link(&self.state()?.host));
         let port = run.cluster().section.api_server.bind_port;
         let client = ApiClient::new(dial, &address.to_string(), port, &credentials)?;
         Ok(Some(match run.mode() {
@@ -264,10 +255,13 @@ impl ControlPlane {
 }
 
 /// Opens byte streams as the host sees addresses, through its SSH connection.
-fn dialer(connection: Connection) -> Arc<dyn Dial> {
+fn dialer(link: Link) -> Arc<dyn Dial> {
     Arc::new(move |host: String, port: u16| {
-        let connection = connection.clone();
-        async move { connection.tunnel(&host, port).await.map_err(std::io::Error::other) }
+        let link = link.clone();
+        async move {
+            let tunnel = async { link.connection().await?.tunnel(&host, port).await };
+            tunnel.await.map_err(std::io::Error::other)
+        }
     })
 }
 
@@ -298,7 +292,9 @@ impl Context {
     /// # Errors
     /// The host cannot be reached.
     pub async fn dial(&self) -> Result<Arc<dyn Dial>, PhaseError> {
-        Ok(dialer(self.run.connection(self.host()).await?))
+        let link = self.run.link(self.host());
+        link.connection().await?;
+        Ok(dialer(link))
     }
 
     /// A client of the API server; `None` only in a dry run on a host that is no control plane yet.

@@ -8,12 +8,12 @@ use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
 use crate::cluster::Cluster;
-use crate::fleet::Fleet;
+use crate::fleet::{Fleet, Link};
 use crate::inventory::{Host, Inventory, Role};
 use crate::node::facts::{Facts, FactsRequest};
 use crate::node::{self, Node, SshTransport};
 use crate::report::{Event, Reporter};
-use crate::ssh::{Connection, Connector};
+use crate::ssh::Connector;
 
 use super::control_plane::ControlPlane;
 use super::prepare::artifacts::Artifacts;
@@ -57,7 +57,7 @@ pub struct Run {
     options: RunOptions,
     inventory: Arc<Inventory>,
     cluster: Cluster,
-    fleet: Fleet,
+    fleet: Arc<Fleet>,
     hosts: Vec<Arc<HostState>>,
     control_plane: ControlPlane,
     artifacts: Artifacts,
@@ -81,7 +81,7 @@ impl Run {
             state.cloned().unwrap_or_else(|| HostState::new(first.clone()))
         });
         Self {
-            fleet: Fleet::new(connector, options.parallel),
+            fleet: Arc::new(Fleet::new(connector, options.parallel)),
             control_plane: ControlPlane::new(first),
             artifacts: Artifacts::new(inventory.artifacts.clone()),
             started: OffsetDateTime::now_utc(),
@@ -149,16 +149,17 @@ impl Run {
         Some(Context::new(self.clone(), state.clone(), phase, parts))
     }
 
-    /// The connection to a host, made at the first use.
-    pub(super) async fn connection(&self, host: &Host) -> Result<Connection, PhaseError> {
-        Ok(self.fleet.connection(host).await?)
+    /// The connection to a host, which is made when it is needed.
+    pub(super) fn link(&self, host: &Arc<Host>) -> Link {
+        Link::new(self.fleet.clone(), host.clone())
     }
 
     /// A host as root sees it; connects at the first use.
     pub(super) async fn node<'a>(&self, state: &'a HostState) -> Result<&'a Node, PhaseError> {
         let open = || async {
             let started = Instant::now();
-            let connection = self.connection(&state.host).await?;
+            let link = self.link(&state.host);
+            link.connection().await?;
             let host = state.host.name.clone();
             self.reporter()
                 .emit(Event::Connected { host: host.clone(), elapsed: started.elapsed() });
@@ -166,7 +167,7 @@ impl Run {
                 Mode::Apply => node::Mode::Apply,
                 Mode::DryRun => node::Mode::DryRun,
             };
-            Ok(Node::new(host, Arc::new(SshTransport::new(connection)), mode))
+            Ok(Node::new(host, Arc::new(SshTransport::new(link)), mode))
         };
         state.node.get_or_try_init(open).await
     }

@@ -1,33 +1,41 @@
 //! An established connection: shared, watched, and able to open channels.
 
 use std::fmt;
+use std::future::Future;
 use std::io;
-use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use russh::client::{DisconnectReason, Handle, Handler, Msg};
 use russh::keys::PublicKeyOrCertificate;
-use russh::{Channel, ChannelOpenFailure, ChannelStream, Disconnect};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use russh::{Channel, ChannelOpenFailure, Disconnect};
+use tokio::runtime;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::{sleep, timeout};
 
-use super::error::{HostKeyError, SshError, TunnelError};
-use super::known_hosts::{HostKeys, endpoint};
+use super::error::{HostKeyError, SshError};
+use super::known_hosts::HostKeys;
+use super::sessions::Sessions;
 use super::settings::Settings;
+use super::wire::Lifeline;
 use crate::inventory::Become;
-use crate::report::printable;
+use crate::report::printable_line;
 
-/// Commands at once on one connection: fewer than sshd's MaxSessions, which is 10 by default.
-const MAX_SESSIONS: usize = 8;
+/// Pauses in milliseconds before asking again for a session that was refused: the first ones for a server that has not
+/// cleaned up after the one before, the others where no session is open whose end would make room.
+const OPEN_RETRIES: ([u64; 4], [u64; 4]) = ([10, 20, 50, 100], [200, 500, 1000, 2000]);
 
-/// Pauses in milliseconds before asking again for a session that was refused.
-const OPEN_RETRIES: [u64; 8] = [10, 20, 50, 100, 200, 500, 1000, 2000];
+/// How long the server may take to say whether there is room for a session.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How long an answer that nobody waits for any more is waited for, to close what it opens.
+const LATE_ANSWER: Duration = Duration::from_secs(180);
 
 /// How long a host may take to read the goodbye.
 const GOODBYE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Most characters of what a server says that go into an error message.
+pub(super) const QUOTED: usize = 200;
 
 /// A connection to one host. Clones share it; the last one dropped closes it.
 #[derive(Clone)]
@@ -36,12 +44,35 @@ pub struct Connection(Arc<Inner>);
 struct Inner {
     handle: Handle<Client>,
     ending: Ending,
-    sessions: Arc<Semaphore>,
+    /// `None` only while it is being dropped.
+    lifeline: Option<Lifeline>,
+    /// The jump host's connection that this one runs through.
+    via: Option<Connection>,
+    sessions: Sessions,
     endpoint: String,
     user: String,
-    connect_time: Duration,
     command_timeout: Duration,
     become_root: Become,
+}
+
+/// What a connection is made from besides its settings.
+pub(super) struct Parts {
+    pub(super) handle: Handle<Client>,
+    pub(super) ending: Ending,
+    pub(super) lifeline: Lifeline,
+    pub(super) via: Option<Connection>,
+    pub(super) endpoint: String,
+    pub(super) user: String,
+}
+
+/// Why there is no channel.
+pub(super) enum NotOpened {
+    /// The server said no.
+    Refused(ChannelOpenFailure),
+    /// The server said nothing for as long as it may.
+    Silent,
+    /// The connection is gone.
+    Lost(SshError),
 }
 
 impl fmt::Debug for Connection {
@@ -51,21 +82,15 @@ impl fmt::Debug for Connection {
 }
 
 impl Connection {
-    pub(super) fn new(
-        handle: Handle<Client>,
-        ending: Ending,
-        endpoint: String,
-        user: String,
-        connect_time: Duration,
-        settings: &Settings,
-    ) -> Self {
+    pub(super) fn new(parts: Parts, settings: &Settings) -> Self {
         Self(Arc::new(Inner {
-            handle,
-            ending,
-            sessions: Arc::new(Semaphore::new(MAX_SESSIONS)),
-            endpoint,
-            user,
-            connect_time,
+            handle: parts.handle,
+            ending: parts.ending,
+            lifeline: Some(parts.lifeline),
+            via: parts.via,
+            sessions: Sessions::new(),
+            endpoint: parts.endpoint,
+            user: parts.user,
             command_timeout: settings.command_timeout.value,
             become_root: settings.become_root.value,
         }))
@@ -74,11 +99,6 @@ impl Connection {
     /// `address:port` of the server.
     pub fn endpoint(&self) -> &str {
         &self.0.endpoint
-    }
-
-    /// How long it took from dialling to being logged in.
-    pub fn connect_time(&self) -> Duration {
-        self.0.connect_time
     }
 
     /// The login user.
@@ -98,69 +118,124 @@ impl Connection {
 
     /// End the connection now. Commands still running on it fail with [`SshError::Lost`].
     pub async fn close(&self) {
-        self.0.ending.record("closed by fleetadm");
-        let goodbye = self.0.handle.disconnect(Disconnect::ByApplication, "", "en");
-        // It has ended already, or the host does not take anything any more: then the goodbye is not
-        // worth waiting for.
-        let _ = timeout(GOODBYE_TIMEOUT, goodbye).await;
-    }
-
-    /// A byte stream to `host`:`port` as seen from the server. It keeps the connection open.
-    ///
-    /// A tunnel that is not read from holds up everything else on the connection once a few MiB are
-    /// waiting in it.
-    pub async fn tunnel(&self, host: &str, port: u16) -> Result<Tunnel, SshError> {
-        let opened =
-            self.0.handle.channel_open_direct_tcpip(host, port.into(), "127.0.0.1", 0).await;
-        let kind = match opened {
-            Ok(channel) => {
-                return Ok(Tunnel { stream: channel.into_stream(), _connection: self.clone() });
+        self.0.ending.record(CLOSED_HERE);
+        let goodbye = async {
+            // It has ended already where that fails.
+            let _ = self.0.handle.disconnect(Disconnect::ByApplication, "", "en").await;
+            if let Some(lifeline) = &self.0.lifeline {
+                lifeline.ended().await;
             }
-            Err(russh::Error::ChannelOpenFailure(reason)) => match reason {
-                ChannelOpenFailure::ConnectFailed => TunnelError::Refused,
-                ChannelOpenFailure::AdministrativelyProhibited => TunnelError::Prohibited,
-                other => TunnelError::Other(printable(other.description()).into_owned()),
-            },
-            Err(error) => return Err(self.lost(&error)),
         };
-        Err(SshError::Tunnel { target: endpoint(host, port), kind })
+        // A host that does not take anything any more is not worth waiting for.
+        if timeout(GOODBYE_TIMEOUT, goodbye).await.is_err()
+            && let Some(lifeline) = &self.0.lifeline
+        {
+            lifeline.cut();
+        }
     }
 
     pub(super) fn command_timeout(&self) -> Duration {
         self.0.command_timeout
     }
 
-    /// Wait for a free session slot.
-    pub(super) async fn session_slot(&self) -> Result<OwnedSemaphorePermit, SshError> {
-        Arc::clone(&self.0.sessions).acquire_owned().await.map_err(|_| self.ended())
-    }
-
-    /// Open a session channel.
+    /// Open a session channel, as soon as there is room for one. The slot is to be kept until its end.
     ///
     /// sshd counts a session until it has cleaned up after it, some time after the client saw it end;
     /// a refusal may be gone a moment later.
-    pub(super) async fn open_session(&self) -> Result<Channel<Msg>, SshError> {
-        let mut delays = OPEN_RETRIES.map(Duration::from_millis).into_iter();
+    pub(super) async fn open_session(
+        &self,
+    ) -> Result<(Channel<Msg>, OwnedSemaphorePermit), SshError> {
+        let request =
+            |connection: Self| async move { connection.0.handle.channel_open_session().await };
+        let mut slot = self.session_slot().await?;
+        let millis = Duration::from_millis;
+        let mut soon = OPEN_RETRIES.0.map(millis).into_iter();
+        let mut later = OPEN_RETRIES.1.map(millis).into_iter();
         loop {
-            let reason = match self.0.handle.channel_open_session().await {
-                Ok(channel) => return Ok(channel),
-                Err(russh::Error::ChannelOpenFailure(reason)) => reason,
-                Err(error) => return Err(self.lost(&error)),
+            let refusal = match self.open(OPEN_TIMEOUT, request).await {
+                Ok(channel) => return Ok((channel, slot)),
+                Err(NotOpened::Refused(reason)) => reason,
+                Err(NotOpened::Silent) => {
+                    let limit = OPEN_TIMEOUT.as_secs();
+                    let reason = format!("no answer within {limit} s; is the host overloaded?");
+                    return Err(SshError::Channel { reason });
+                }
+                Err(NotOpened::Lost(error)) => return Err(error),
             };
-            match (&reason, delays.next()) {
-                (
-                    ChannelOpenFailure::ConnectFailed | ChannelOpenFailure::ResourceShortage,
-                    Some(delay),
-                ) => sleep(delay).await,
+            let may_pass = matches!(
+                refusal,
+                ChannelOpenFailure::ConnectFailed | ChannelOpenFailure::ResourceShortage
+            );
+            if may_pass && let Some(delay) = soon.next() {
+                sleep(delay).await;
+                continue;
+            }
+            slot = match self.0.sessions.refused(slot) {
+                None if may_pass => {
+                    soon = OPEN_RETRIES.0.map(millis).into_iter();
+                    self.session_slot().await?
+                }
+                Some(slot) if may_pass && let Some(delay) = later.next() => {
+                    sleep(delay).await;
+                    slot
+                }
                 _ => {
                     return Err(SshError::Channel {
                         reason: format!(
-                            "no session channel ({}); is MaxSessions in its sshd_config below 10?",
-                            printable(reason.description())
+                            "no session channel ({}); does its sshd_config allow sessions (MaxSessions)?",
+                            refusal.description()
                         ),
                     });
                 }
+            };
+        }
+    }
+
+    async fn session_slot(&self) -> Result<OwnedSemaphorePermit, SshError> {
+        self.0.sessions.slot().await.map_err(|_| self.ended())
+    }
+
+    /// Open a channel to `host`:`port` as seen from the server.
+    pub(super) async fn open_direct(
+        &self,
+        host: &str,
+        port: u16,
+        limit: Duration,
+    ) -> Result<Channel<Msg>, NotOpened> {
+        let (host, port) = (host.to_owned(), u32::from(port));
+        self.open(limit, |connection| async move {
+            connection.0.handle.channel_open_direct_tcpip(host, port, "127.0.0.1", 0).await
+        })
+        .await
+    }
+
+    /// Open a channel within `limit`. One that opens after that, or when the caller has gone, is closed again.
+    async fn open<F>(
+        &self,
+        limit: Duration,
+        request: impl FnOnce(Self) -> F,
+    ) -> Result<Channel<Msg>, NotOpened>
+    where
+        F: Future<Output = Result<Channel<Msg>, russh::Error>> + Send + 'static,
+    {
+        let (sender, receiver) = oneshot::channel();
+        let answer = request(self.clone());
+        tokio::spawn(async move {
+            if let Ok(answer) = timeout(LATE_ANSWER, answer).await
+                && let Err(Ok(channel)) = sender.send(answer)
+            {
+                // Fails where the connection has ended.
+                let _ = channel.close().await;
             }
+        });
+        match timeout(limit, receiver).await {
+            Ok(Ok(Ok(channel))) => Ok(channel),
+            Ok(Ok(Err(russh::Error::ChannelOpenFailure(reason)))) => {
+                Err(NotOpened::Refused(reason))
+            }
+            Ok(Ok(Err(error))) => Err(NotOpened::Lost(self.lost(&error))),
+            Ok(Err(_)) => Err(NotOpened::Lost(self.ended())),
+            Err(_) => Err(NotOpened::Silent),
         }
     }
 
@@ -170,16 +245,41 @@ impl Connection {
     }
 
     fn lost(&self, error: &russh::Error) -> SshError {
-        let reason = match (self.0.ending.reason(), error) {
-            (Some(reason), _) => reason.to_owned(),
+        let reason = match (self.ending(), error) {
+            (Some(reason), _) => reason,
             (None, russh::Error::Disconnect | russh::Error::SendError) => CLOSED.to_owned(),
             (None, error) => error.to_string(),
         };
         SshError::Lost { reason }
     }
+
+    /// Why it ended, as far as is known. What a jump host took with it did not end by itself.
+    fn ending(&self) -> Option<String> {
+        let own = self.0.ending.reason();
+        let via = self.0.via.as_ref().filter(|via| own != Some(CLOSED_HERE) && via.is_closed());
+        let reason = via.map(|via| {
+            let reason = via.ending().unwrap_or_else(|| CLOSED.to_owned());
+            format!("the jump host {} was lost: {reason}", via.endpoint())
+        });
+        reason.or_else(|| own.map(str::to_owned))
+    }
 }
 
-const CLOSED: &str = "the server closed it; did the host reboot, or sshd restart?";
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // The session ends by itself once the last command has been told to, unless the host takes nothing any more.
+        let Some(lifeline) = self.lifeline.take() else { return };
+        if let Ok(runtime) = runtime::Handle::try_current() {
+            runtime.spawn(async move {
+                // Late or not, it is cut after that.
+                let _ = timeout(GOODBYE_TIMEOUT, lifeline.ended()).await;
+            });
+        }
+    }
+}
+
+pub(super) const CLOSED: &str = "the server closed it; did the host reboot, or sshd restart?";
+pub(super) const CLOSED_HERE: &str = "closed by fleetadm";
 
 /// Why a connection ended, recorded once by whoever knows first.
 #[derive(Debug, Clone, Default)]
@@ -193,50 +293,6 @@ impl Ending {
     fn record(&self, reason: impl Into<String>) {
         // The first reason is the cause, later ones are consequences.
         let _ = self.0.set(reason.into());
-    }
-}
-
-/// A byte stream through a connection.
-pub struct Tunnel {
-    stream: ChannelStream<Msg>,
-    _connection: Connection,
-}
-
-impl fmt::Debug for Tunnel {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Tunnel({:?})", self._connection)
-    }
-}
-
-impl AsyncRead for Tunnel {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buffer)
-    }
-}
-
-impl AsyncWrite for Tunnel {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        data: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        if data.is_empty() {
-            // The channel takes an empty write for a mistake; to a stream it is nothing.
-            return Poll::Ready(Ok(0));
-        }
-        Pin::new(&mut self.stream).poll_write(cx, data)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
 
@@ -282,7 +338,7 @@ impl Handler for Client {
                 CLOSED.to_owned()
             }
             DisconnectReason::ReceivedDisconnect(info) => {
-                format!("the server closed it: {}", printable(&info.message))
+                format!("the server closed it: {}", printable_line(&info.message, QUOTED))
             }
             DisconnectReason::Error(ClientError::Protocol(russh::Error::KeepaliveTimeout)) => {
                 "the host stopped answering keepalives; is it down, or the network?".to_owned()
@@ -290,8 +346,16 @@ impl Handler for Client {
             DisconnectReason::Error(ClientError::Protocol(
                 russh::Error::Disconnect | russh::Error::HUP,
             )) => CLOSED.to_owned(),
+            DisconnectReason::Error(ClientError::Protocol(russh::Error::IO(error)))
+                if error.kind() == io::ErrorKind::TimedOut =>
+            {
+                format!("{error}; is it down, or the network?")
+            }
             DisconnectReason::Error(ClientError::Protocol(russh::Error::IO(error))) => {
                 format!("{error}; did the host reboot, or sshd restart?")
+            }
+            DisconnectReason::Error(ClientError::Protocol(error)) => {
+                printable_line(&error.to_string(), QUOTED)
             }
             DisconnectReason::Error(error) => error.to_string(),
         });

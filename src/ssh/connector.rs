@@ -1,34 +1,41 @@
 //! Opening connections: what is read once per run, and the way from an address to a login.
 
-use std::io;
-use std::net::Shutdown;
+use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use russh::client::{self, Handle};
 use russh::{Preferred, cipher};
-use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::auth::{self, Sources};
 use super::cache::FileCache;
-use super::connection::{Client, ClientError, Connection, Ending};
+use super::connection::{Client, Connection, Ending, Parts};
+use super::dial::{Dialled, dial};
 use super::environment::Environment;
-use super::error::SshError;
+use super::error::{Fault, SshError};
+use super::handshake;
+use super::hops::Hops;
 use super::keys::KeyFile;
-use super::known_hosts::{HostKeys, KnownHostsFile, endpoint};
+use super::known_hosts::{HostKeys, KnownHostsFile};
 use super::resolver::Resolver;
+use super::retry;
+use super::route::Route;
 use super::secrets::Secrets;
 use super::settings::{Origin, Settings};
 use crate::inventory::Host;
+use crate::report::{Event, Reporter};
 
-/// Opens connections. Holds the key files and known_hosts files of a run, each read once.
+/// Opens connections. Holds the key files and known_hosts files of a run, each read once, and the connections to jump
+/// hosts, each made once.
 #[derive(Debug, Default)]
 pub struct Connector {
     resolver: Arc<Resolver>,
     secrets: Arc<Secrets>,
     key_files: FileCache<KeyFile>,
     known_hosts: FileCache<KnownHostsFile>,
+    hops: Hops,
+    reporter: Option<Reporter>,
 }
 
 impl Connector {
@@ -41,6 +48,12 @@ impl Connector {
     #[must_use]
     pub fn with_secrets(self, secrets: Arc<Secrets>) -> Self {
         Self { secrets, ..self }
+    }
+
+    /// The same, telling `reporter` what is tried again, and why.
+    #[must_use]
+    pub fn reporting_to(self, reporter: Reporter) -> Self {
+        Self { reporter: Some(reporter), ..self }
     }
 
     /// How `host` is reached, and who says so. This may block: OpenSSH's configuration can ask for commands to be run.
@@ -59,46 +72,139 @@ impl Connector {
         self.resolver.way(&host.address, &host.ssh)
     }
 
-    /// Connect to `host`, check its host key and log in, all within its `connect_timeout`.
+    /// Connect to `host` through its jump hosts, check its host key and log in. Each attempt takes at most the host's
+    /// `connect_timeout`, as does one to each jump host on the way.
+    ///
+    /// # Errors
+    /// The host or a jump host cannot be reached, has the wrong key or refuses the login. What may pass in a moment has been
+    /// tried several times.
     pub async fn connect(&self, host: &Host) -> Result<Connection, SshError> {
-        let settings = &self.settings(host)?;
-        let (host_name, port) = (settings.host_name.value.as_str(), settings.port.value);
-        let endpoint = endpoint(host_name, port);
-        let host_keys = HostKeys::collect(host_name, port, &self.known_hosts(settings))?;
-        let user = user(settings, &endpoint)?;
-        let limit = settings.connect_timeout.value;
-        let begun = Instant::now();
-        let deadline = begun + limit;
-        let late = |what: &str, hint: &str| SshError::Unreachable {
-            endpoint: endpoint.clone(),
-            reason: format!("{what} within {} s; {hint}", limit.as_secs_f64()),
+        self.connect_to(&host.name, &self.route(host).await?).await
+    }
+
+    /// Close the connections to jump hosts. What is behind them is lost, and no others are made.
+    pub async fn close(&self) {
+        self.hops.close().await;
+    }
+
+    /// The way to `host`.
+    pub(super) async fn route(&self, host: &Host) -> Result<Route, SshError> {
+        let (resolver, address, written) =
+            (Arc::clone(&self.resolver), host.address.clone(), host.ssh.clone());
+        let resolve = move || {
+            let host = resolver.settings(&address, &written)?;
+            Ok(Route::over(resolver.hops(&host, &written)?, host))
         };
+        // It fails to come back only when the program ends.
+        let gone = |_| Err(SshError::Lost { reason: "the run has ended".to_owned() });
+        tokio::task::spawn_blocking(resolve).await.unwrap_or_else(gone)
+    }
 
-        let stream =
-            timeout_at(deadline, dial(host_name, port, &endpoint)).await.map_err(|_| {
-                late("no answer", "is the host up, and does a firewall drop the port?")
-            })??;
-        let guard = ShutdownOnDrop::new(&stream);
+    /// A stream of bytes to the server at the end of `route`, which has not been spoken to. `host` is the inventory's name
+    /// of the host that needs it.
+    ///
+    /// # Errors
+    /// The server or a jump host cannot be reached. Only jump hosts have been tried several times: see
+    /// [`Connector::persist`].
+    pub(super) async fn dial(&self, host: &str, route: &Route) -> Result<Dialled, SshError> {
+        let via = match &route.via {
+            Some(via) => {
+                // A route may be any number of hops long.
+                let connect = || Box::pin(self.connect_to(host, via));
+                Some(self.hops.get(via, connect).await?)
+            }
+            None => None,
+        };
+        dial(&route.settings, via).await
+    }
 
+    /// `attempt`, again and again where what keeps it from succeeding may pass.
+    pub(super) async fn persist<T, F>(
+        &self,
+        host: &str,
+        mut attempt: impl FnMut() -> F,
+    ) -> Result<T, SshError>
+    where
+        F: Future<Output = Result<T, SshError>>,
+    {
+        let begun = Instant::now();
+        let mut attempts = 0;
+        loop {
+            let error = match attempt().await {
+                Ok(value) => return Ok(value),
+                Err(error) => error,
+            };
+            attempts += 1;
+            let Some(pause) = retry::pause(&error, attempts, begun.elapsed(), random()) else {
+                return Err(error);
+            };
+            if let Some(reporter) = &self.reporter {
+                let pause = pause.as_secs_f64();
+                let text = format!("{error}; trying again in {pause:.1} s");
+                reporter.emit(Event::Note { host: host.to_owned(), text });
+            }
+            sleep(pause).await;
+        }
+    }
+
+    async fn connect_to(&self, host: &str, route: &Route) -> Result<Connection, SshError> {
+        self.persist(host, || self.attempt(host, route)).await
+    }
+
+    async fn attempt(&self, host: &str, route: &Route) -> Result<Connection, SshError> {
+        let settings = &route.settings;
+        let (host_name, port) = (settings.host_name.value.as_str(), settings.port.value);
+        let host_keys = HostKeys::collect(host_name, port, &self.known_hosts(settings))?;
+        let user = user(settings, &settings.endpoint())?;
+        let dialled = self.dial(host, route).await?;
+        let via = dialled.via.clone();
+        let result = self.log_in_over(dialled, settings, host_keys, user).await;
+        result.map_err(|error| match via {
+            // Whatever it looks like from here, that is what happened.
+            Some(via) if via.is_closed() && !matches!(error, SshError::HostKey(_)) => {
+                let endpoint = via.endpoint().to_owned();
+                SshError::Jump { endpoint, error: Box::new(via.ended()) }
+            }
+            _ => error,
+        })
+    }
+
+    /// Shake hands and log in over a stream to the server.
+    async fn log_in_over(
+        &self,
+        dialled: Dialled,
+        settings: &Settings,
+        host_keys: HostKeys,
+        user: String,
+    ) -> Result<Connection, SshError> {
+        let Dialled { wire, lifeline, via, deadline } = dialled;
+        let endpoint = settings.endpoint();
         let ending = Ending::default();
         let config = Arc::new(config(settings, &host_keys));
         let client = Client::new(host_keys, ending.clone());
-        let mut handle = timeout_at(deadline, client::connect_stream(config, stream, client))
-            .await
-            .map_err(|_| late("no SSH handshake", "is it an SSH server, and is it overloaded?"))?
-            .map_err(|error| handshake_error(&endpoint, error))?;
+        let handshake = client::connect_stream(config, wire, client);
+        let mut handle = match timeout_at(deadline.at, handshake).await {
+            Ok(Ok(handle)) => handle,
+            Ok(Err(error)) => {
+                return Err(handshake::error(endpoint, error, &ending, &lifeline.greeting()));
+            }
+            Err(_) => {
+                let reason = deadline.passed("no SSH handshake");
+                let reason = format!("{reason}; is it an SSH server, and is it overloaded?");
+                return Err(SshError::Unreachable { endpoint, reason, fault: Fault::Silent });
+            }
+        };
 
         let login = self.log_in(&mut handle, &ending, &user, settings);
-        match timeout_at(deadline, login).await {
+        match timeout_at(deadline.at, login).await {
             Ok(Ok(())) => {}
             Ok(Err(reason)) => return Err(SshError::Authentication { endpoint, user, reason }),
             Err(_) => {
-                let reason = format!("no decision within {} s", limit.as_secs_f64());
+                let reason = deadline.passed("no decision");
                 return Err(SshError::Authentication { endpoint, user, reason });
             }
         }
-        guard.disarm();
-        Ok(Connection::new(handle, ending, endpoint, user, begun.elapsed(), settings))
+        Ok(Connection::new(Parts { handle, ending, lifeline, via, endpoint, user }, settings))
     }
 
     async fn log_in(
@@ -152,83 +258,12 @@ fn config(settings: &Settings, host_keys: &HostKeys) -> client::Config {
     }
 }
 
-/// Resolve and connect, trying every address the name has.
-async fn dial(address: &str, port: u16, endpoint: &str) -> Result<TcpStream, SshError> {
-    let unreachable =
-        |reason: String| SshError::Unreachable { endpoint: endpoint.to_owned(), reason };
-    let candidates = tokio::net::lookup_host((address, port)).await.map_err(|error| {
-        unreachable(format!("cannot resolve {address} ({error}); check `address`"))
-    })?;
-    let mut last = None;
-    for candidate in candidates {
-        match TcpStream::connect(candidate).await {
-            Ok(stream) => {
-                // Without it small requests wait for acknowledgements; failing to set it only costs time.
-                let _ = stream.set_nodelay(true);
-                return Ok(stream);
-            }
-            Err(error) => last = Some(error),
-        }
-    }
-    Err(unreachable(match last {
-        Some(error) => explain(&error, port),
-        None => format!("{address} has no address"),
-    }))
-}
-
-fn explain(error: &io::Error, port: u16) -> String {
-    /// Too many open files in this process.
-    const EMFILE: i32 = 24;
-    match error.kind() {
-        io::ErrorKind::ConnectionRefused => {
-            format!("connection refused; is sshd running and listening on port {port}?")
-        }
-        _ if error.raw_os_error() == Some(EMFILE) => {
-            "too many open files; raise the limit with `ulimit -n`".to_owned()
-        }
-        _ => format!("{error}; check the address and the route to it"),
-    }
-}
-
-fn handshake_error(endpoint: &str, error: ClientError) -> SshError {
-    let reason = match error {
-        ClientError::HostKey(error) => return error.into(),
-        ClientError::Protocol(russh::Error::NoCommonAlgo { kind, theirs, .. }) => format!(
-            "no common {} algorithm; the server offers only {}",
-            format!("{kind:?}").to_lowercase(),
-            crate::report::printable(&theirs.join(", "))
-        ),
-        ClientError::Protocol(
-            russh::Error::Disconnect | russh::Error::HUP | russh::Error::IO(_),
-        ) => "the server closed the connection during the handshake; is it overloaded \
-              (sshd's MaxStartups), or does it block this workstation?"
-            .to_owned(),
-        ClientError::Protocol(error) => format!("the SSH handshake failed: {error}"),
-    };
-    SshError::Unreachable { endpoint: endpoint.to_owned(), reason }
-}
-
-/// Shuts a socket down unless told not to. The task that runs a handshake would otherwise outlive an
-/// abandoned `connect` for as long as a silent peer keeps the connection open.
-struct ShutdownOnDrop(Option<std::net::TcpStream>);
-
-impl ShutdownOnDrop {
-    fn new(stream: &TcpStream) -> Self {
-        use std::os::fd::AsFd;
-        // Without a second descriptor there is only no protection.
-        Self(stream.as_fd().try_clone_to_owned().ok().map(Into::into))
-    }
-
-    fn disarm(mut self) {
-        self.0 = None;
-    }
-}
-
-impl Drop for ShutdownOnDrop {
-    fn drop(&mut self) {
-        if let Some(stream) = &self.0 {
-            // An error means that it is closed already.
-            let _ = stream.shutdown(Shutdown::Both);
-        }
+/// Between 0 and 1.
+fn random() -> f64 {
+    let mut bytes = [0; 4];
+    match aws_lc_rs::rand::fill(&mut bytes) {
+        Ok(()) => f64::from(u32::from_ne_bytes(bytes)) / f64::from(u32::MAX),
+        // It only spreads pauses.
+        Err(_) => 0.5,
     }
 }

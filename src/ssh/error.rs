@@ -15,6 +15,16 @@ pub enum SshError {
         endpoint: String,
         /// What happened, and what to try.
         reason: String,
+        /// Whether it may pass by itself.
+        fault: Fault,
+    },
+    /// A jump host on the way cannot be used. Every host behind it fails with this.
+    #[error("jump host {endpoint}{}", .error.of_hop())]
+    Jump {
+        /// `address:port` of the jump host.
+        endpoint: String,
+        /// What is wrong with it.
+        error: Box<SshError>,
     },
     /// The server's host key is not the one expected.
     #[error(transparent)]
@@ -91,6 +101,7 @@ impl SshError {
                 | Self::HostKey(_)
                 | Self::Authentication { .. }
                 | Self::LocalFile { .. }
+                | Self::Jump { .. }
         )
     }
 
@@ -98,6 +109,31 @@ impl SshError {
     pub fn is_lost(&self) -> bool {
         matches!(self, Self::Lost { .. })
     }
+
+    /// What goes after `jump host ENDPOINT`, which has said already where it happened.
+    fn of_hop(&self) -> String {
+        match self {
+            Self::Unreachable { reason, .. } => format!(" cannot be reached: {reason}"),
+            Self::Authentication { user, reason, .. } => {
+                format!(" did not accept {user}: {reason}")
+            }
+            Self::Lost { reason } => format!(" was lost: {reason}"),
+            other => format!(": {other}"),
+        }
+    }
+}
+
+/// What kind of failure kept a server out of reach.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// Nobody listens there or the network turned it away: soon over where a host or sshd restarts.
+    Refused,
+    /// The connection was taken and then closed before there was a session: what a busy sshd does (MaxStartups).
+    Dropped,
+    /// No answer in all the time there was.
+    Silent,
+    /// Another attempt would end the same way.
+    Lasting,
 }
 
 /// Why a host key was rejected. There is no way to go on regardless.
@@ -165,6 +201,9 @@ pub enum TunnelError {
         "the SSH server forbids it; set `AllowTcpForwarding yes` (or `local`) in its sshd_config"
     )]
     Prohibited,
+    /// The SSH server did not say in time whether it can.
+    #[error("no answer within {} s; does a firewall drop the port?", .0.as_secs())]
+    Silent(Duration),
     /// Something else.
     #[error("{0}")]
     Other(String),

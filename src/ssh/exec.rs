@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use russh::client::Msg;
-use russh::{ChannelMsg, ChannelWriteHalf, Sig};
+use russh::{Channel, ChannelMsg, ChannelWriteHalf, Sig};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::runtime::Handle;
 use tokio::sync::OwnedSemaphorePermit;
@@ -237,10 +237,13 @@ impl Connection {
             sink(stream, data)
         };
 
-        let slot = self.session_slot().await?;
+        if command.contains('\0') {
+            return Err(SshError::Channel { reason: "the command contains a NUL byte".to_owned() });
+        }
+        let session = self.open_session().await?;
         let limit = options.timeout.unwrap_or(self.command_timeout());
         let command = if options.as_root { self.root_command(command) } else { command.to_owned() };
-        let exit = timeout(limit, self.drive(slot, command, input, watch))
+        let exit = timeout(limit, self.drive(session, command, input, watch))
             .await
             .map_err(|_| SshError::Timeout { limit })??;
 
@@ -259,15 +262,12 @@ impl Connection {
     /// waits for its output to be taken stops reading its input.
     async fn drive(
         &self,
-        slot: OwnedSemaphorePermit,
+        (channel, slot): (Channel<Msg>, OwnedSemaphorePermit),
         command: String,
         input: Input,
         mut sink: impl FnMut(Stream, &[u8]) -> Result<(), SshError> + Send,
     ) -> Result<Exit, SshError> {
-        if command.contains('\0') {
-            return Err(SshError::Channel { reason: "the command contains a NUL byte".to_owned() });
-        }
-        let (mut reader, writer) = self.open_session().await?.split();
+        let (mut reader, writer) = channel.split();
         let mut remote = RemoteCommand { writer: Arc::new(writer), slot: Some(slot) };
         let writer = Arc::clone(&remote.writer);
         writer.exec(true, command).await.map_err(|_| self.ended())?;

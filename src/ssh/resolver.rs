@@ -29,12 +29,19 @@ impl Resolver {
         written: &SshSettings,
     ) -> Result<Vec<Settings>, SshError> {
         let host = self.settings(address, written)?;
-        let mut way = Vec::new();
-        for hop in &host.jump.value {
-            way.push(self.settings(&hop.host, &hop_settings(hop, written))?);
-        }
+        let mut way = self.hops(&host, written)?;
         way.push(host);
         Ok(way)
+    }
+
+    /// The settings of the jump hosts before `host`, which `written` is about: the nearest to the workstation first.
+    pub(super) fn hops(
+        &self,
+        host: &Settings,
+        written: &SshSettings,
+    ) -> Result<Vec<Settings>, SshError> {
+        let resolve = |hop: &Hop| self.settings(&hop.host, &hop_settings(hop, written));
+        host.jump.value.iter().map(resolve).collect()
     }
 
     /// The settings of the host alone. This may block, too.

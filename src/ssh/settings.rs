@@ -9,6 +9,7 @@ use crate::inventory::{Become, Hop, HostKeyPolicy, Place, SshSettings, Written};
 
 use super::environment::Environment;
 use super::keys::DEFAULT_NAMES;
+use super::known_hosts::endpoint;
 
 /// The port of SSH.
 pub(super) const DEFAULT_PORT: u16 = 22;
@@ -127,6 +128,19 @@ impl Settings {
             password_command: optional(&written.password_command, || None),
             become_password_command: optional(&written.become_password_command, || None),
         }
+    }
+
+    /// How long the server may take nothing of what is sent to it: as long as it may leave keepalives unanswered. `None`
+    /// where there are none.
+    pub(super) fn patience(&self) -> Option<Duration> {
+        let intervals =
+            u32::try_from(self.keepalive_count.value).unwrap_or(u32::MAX).saturating_add(1);
+        Some(self.keepalive.value.saturating_mul(intervals)).filter(|patience| !patience.is_zero())
+    }
+
+    /// `address:port` of the server.
+    pub(super) fn endpoint(&self) -> String {
+        endpoint(&self.host_name.value, self.port.value)
     }
 }
 

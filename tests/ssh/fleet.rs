@@ -1,6 +1,6 @@
 //! Many hosts at once.
 
-use fleetadm::fleet::{Fleet, Outcome};
+use fleetadm::fleet::{Fleet, Outcome, run_all};
 use fleetadm::inventory::Host;
 use fleetadm::ssh::{Input, SshError};
 use tokio_util::sync::CancellationToken;
@@ -14,7 +14,8 @@ async fn a_fleet_connects_once_per_host() {
         (0..12).map(|index| Host { name: format!("node-{index}"), ..server.host() }).collect();
     hosts[5].ssh.port = Some(said(free_port()));
     let fleet = Fleet::new(connector(), 4);
-    let outcomes = fleet.connect_all(&hosts, &CancellationToken::new()).await;
+    let cancel = CancellationToken::new();
+    let outcomes = run_all(&hosts, 12, &cancel, |host| fleet.connection(host)).await;
     for (index, (host, outcome)) in outcomes.iter().enumerate() {
         assert_eq!(host.name, format!("node-{index}"));
         match outcome {
@@ -30,6 +31,18 @@ async fn a_fleet_connects_once_per_host() {
     assert!(fleet.connection(&hosts[0]).await.is_ok());
     assert!(fleet.connection(&hosts[5]).await.is_err());
     fleet.close().await;
-    let connection = fleet.connection(&hosts[0]).await.unwrap();
-    assert!(connection.run("true", Input::None).await.unwrap_err().is_lost());
+    assert!(fleet.connection(&hosts[0]).await.unwrap_err().is_lost());
+}
+
+#[tokio::test]
+async fn a_lost_connection_is_made_again_for_what_comes_next() {
+    let server = server!();
+    let host = server.host();
+    let fleet = Fleet::new(connector(), 1);
+    let first = fleet.connection(&host).await.unwrap();
+    assert!(first.run("kill -KILL $PPID", Input::None).await.unwrap_err().is_lost());
+    let second = fleet.connection(&host).await.unwrap();
+    assert!(second.run("true", Input::None).await.unwrap().exit.success());
+    assert!(first.run("true", Input::None).await.unwrap_err().is_lost());
+    assert_eq!(server.logins(), 2);
 }

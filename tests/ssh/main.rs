@@ -23,6 +23,7 @@ macro_rules! server {
 
 mod commands;
 mod fleet;
+mod jump;
 mod login;
 mod lost;
 mod root;

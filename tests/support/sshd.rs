@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use fleetadm::inventory::{Host, Place, Role, SshSettings, Written};
+use fleetadm::inventory::{Hop, Host, Place, Role, SshSettings, Written};
 use fleetadm::ssh::{Connector, Environment};
 use tempfile::TempDir;
 
@@ -36,7 +36,6 @@ impl Sshd {
         let directory = TempDir::new().unwrap();
         let path = |name: &str| directory.path().join(name);
         let mut lines = vec![
-            "ListenAddress 127.0.0.1".to_owned(),
             format!("AuthorizedKeysFile {}", path("authorized_keys").display()),
             "PidFile none".to_owned(),
             "StrictModes no".to_owned(),
@@ -47,6 +46,9 @@ impl Sshd {
             format!("SetEnv HOME={0} PATH={0}/bin:/usr/bin:/bin", directory.path().display()),
             config.to_owned(),
         ];
+        if !config.contains("ListenAddress") {
+            lines.push("ListenAddress 127.0.0.1".to_owned());
+        }
         for kind in host_key_types.split_whitespace() {
             let key = path(&format!("host_{kind}"));
             keygen(&key, &["-t", kind, "-N", ""]);
@@ -132,12 +134,55 @@ impl Sshd {
         }
     }
 
+    /// The server as a jump host, with a key and known_hosts of its own.
+    pub fn hop(&self) -> Hop {
+        Hop {
+            user: Some(login_user()),
+            host: "127.0.0.1".to_owned(),
+            port: Some(self.port),
+            ssh: SshSettings {
+                identity_files: Some(said(vec![self.path("id_ed25519")])),
+                known_hosts: Some(said(vec![self.path("known_hosts")])),
+                ..SshSettings::default()
+            },
+        }
+    }
+
+    /// What the server has logged.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.path("sshd.log")).unwrap()
+    }
+
+    /// How many logins it has accepted.
+    pub fn logins(&self) -> usize {
+        self.log().matches("Accepted publickey").count()
+    }
+
+    /// Send a signal to every process that serves a connection, not to the one that listens.
+    pub fn signal_sessions(&self, signal: &str) {
+        let mut pids = vec![self.child.id().to_string()];
+        // A session may be two processes deep.
+        for _ in 0..2 {
+            let output = Command::new("pgrep").args(["-x", "sshd", "-P", &pids.join(",")]).output();
+            let text = String::from_utf8(output.unwrap().stdout).unwrap();
+            pids = text.split_whitespace().map(str::to_owned).collect();
+            for pid in &pids {
+                // It may have ended meanwhile.
+                let _ = Command::new("kill").args([&format!("-{signal}"), pid]).status();
+            }
+        }
+    }
+
+    /// Lose every connection, as a server does that crashes.
+    pub fn kill_sessions(&self) {
+        self.signal_sessions("KILL");
+    }
+
     fn wait_until_listening(&mut self) {
         let deadline = Instant::now() + Duration::from_secs(20);
         while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
             if let Some(status) = self.child.try_wait().unwrap() {
-                let log = fs::read_to_string(self.path("sshd.log")).unwrap();
-                panic!("sshd ended with {status}: {log}");
+                panic!("sshd ended with {status}: {}", self.log());
             }
             assert!(Instant::now() < deadline, "sshd does not listen");
             std::thread::sleep(Duration::from_millis(20));

@@ -1,0 +1,203 @@
+//! From an address to a stream of bytes: by TCP, or through a jump host's connection. Nothing is said to the server yet.
+
+use std::io;
+use std::time::Duration;
+
+use russh::ChannelOpenFailure;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::connection::{Connection, NotOpened};
+use super::error::{Fault, SshError};
+use super::relay::Relay;
+use super::settings::Settings;
+use super::wire::{Lifeline, Wire};
+
+/// A way to a server that has not been spoken to.
+pub(super) struct Dialled {
+    pub(super) wire: Wire,
+    pub(super) lifeline: Lifeline,
+    /// The jump host's connection that it goes through.
+    pub(super) via: Option<Connection>,
+    pub(super) deadline: Deadline,
+}
+
+/// When a server must have let the user in.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Deadline {
+    pub(super) at: Instant,
+    /// All the time there was.
+    limit: Duration,
+}
+
+impl Deadline {
+    fn new(limit: Duration) -> Self {
+        Self { at: Instant::now() + limit, limit }
+    }
+
+    /// What to say when it has passed.
+    pub(super) fn passed(&self, what: &str) -> String {
+        format!("{what} within {} s", self.limit.as_secs_f64())
+    }
+}
+
+/// Open a stream to the server of `settings`, directly or through `via`.
+pub(super) async fn dial(
+    settings: &Settings,
+    via: Option<Connection>,
+) -> Result<Dialled, SshError> {
+    let deadline = Deadline::new(settings.connect_timeout.value);
+    let patience = settings.patience();
+    let (wire, lifeline) = match &via {
+        Some(via) => Wire::new(relay(settings, via, deadline).await?, patience),
+        None => Wire::new(connect(settings, deadline).await?, patience),
+    };
+    Ok(Dialled { wire, lifeline, via, deadline })
+}
+
+async fn connect(settings: &Settings, deadline: Deadline) -> Result<TcpStream, SshError> {
+    let connecting = connect_any(&settings.host_name.value, settings.port.value, deadline);
+    match timeout_at(deadline.at, connecting).await {
+        Ok(connected) => connected.map_err(|(reason, fault)| unreachable(settings, reason, fault)),
+        Err(_) => Err(unreachable(settings, no_answer(deadline, ""), Fault::Silent)),
+    }
+}
+
+/// Resolve and connect, trying every address the name has.
+async fn connect_any(
+    host: &str,
+    port: u16,
+    deadline: Deadline,
+) -> Result<TcpStream, (String, Fault)> {
+    let candidates: Vec<_> = match tokio::net::lookup_host((host, port)).await {
+        Ok(candidates) => candidates.collect(),
+        Err(error) => {
+            let reason = format!("cannot resolve {host} ({error}); check `address`");
+            return Err((reason, Fault::Lasting));
+        }
+    };
+    let mut last = None;
+    for (index, candidate) in candidates.iter().enumerate() {
+        // An address that does not answer leaves time for the others.
+        let left = u32::try_from(candidates.len() - index).unwrap_or(u32::MAX);
+        let share = deadline.at.saturating_duration_since(Instant::now()) / left;
+        match timeout(share, TcpStream::connect(candidate)).await {
+            Ok(Ok(stream)) => {
+                // Without it small requests wait for acknowledgements; failing to set it only costs time.
+                let _ = stream.set_nodelay(true);
+                return Ok(stream);
+            }
+            Ok(Err(error)) => last = Some(explain(&error, port)),
+            Err(_) => last = Some((no_answer(deadline, ""), Fault::Silent)),
+        }
+    }
+    Err(last.unwrap_or_else(|| (format!("{host} has no address"), Fault::Lasting)))
+}
+
+async fn relay(
+    settings: &Settings,
+    via: &Connection,
+    deadline: Deadline,
+) -> Result<Relay, SshError> {
+    let (host, port) = (settings.host_name.value.as_str(), settings.port.value);
+    let limit = deadline.at.saturating_duration_since(Instant::now());
+    let hop = via.endpoint();
+    let (reason, fault) = match via.open_direct(host, port, limit).await {
+        Ok(channel) => return Ok(Relay::new(channel, via.clone())),
+        Err(NotOpened::Lost(error)) => {
+            return Err(SshError::Jump { endpoint: hop.to_owned(), error: Box::new(error) });
+        }
+        Err(NotOpened::Silent) => {
+            (no_answer(deadline, &format!(" through jump host {hop}")), Fault::Silent)
+        }
+        Err(NotOpened::Refused(refusal)) => refused_by(&refusal, hop, settings),
+    };
+    Err(unreachable(settings, reason, fault))
+}
+
+/// Why a jump host gave no way through.
+fn refused_by(refusal: &ChannelOpenFailure, hop: &str, settings: &Settings) -> (String, Fault) {
+    match refusal {
+        ChannelOpenFailure::ConnectFailed => (
+            format!(
+                "jump host {hop} has no connection to it; is sshd running there, and is {} its address as seen from \
+                 the jump host?",
+                settings.host_name.value
+            ),
+            Fault::Refused,
+        ),
+        ChannelOpenFailure::AdministrativelyProhibited => (
+            format!(
+                "jump host {hop} forbids going on from there; set `AllowTcpForwarding yes` (or `local`) in its \
+                 sshd_config, and let PermitOpen and the key's options in authorized_keys allow {}",
+                settings.endpoint()
+            ),
+            Fault::Lasting,
+        ),
+        ChannelOpenFailure::ResourceShortage => {
+            (format!("jump host {hop} is short of resources"), Fault::Dropped)
+        }
+        other => (
+            format!(
+                "jump host {hop} gives no way through ({}); is it an SSH server that forwards?",
+                other.description()
+            ),
+            Fault::Lasting,
+        ),
+    }
+}
+
+fn explain(error: &io::Error, port: u16) -> (String, Fault) {
+    /// Too many open files in this process, and on this machine.
+    const EMFILE: i32 = 24;
+    const ENFILE: i32 = 23;
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => (
+            format!("connection refused; is sshd running and listening on port {port}?"),
+            Fault::Refused,
+        ),
+        // Other connections end and leave room.
+        _ if matches!(error.raw_os_error(), Some(EMFILE | ENFILE)) => (
+            "too many open files; raise the limit with `ulimit -Hn`, or select fewer hosts with --limit".to_owned(),
+            Fault::Dropped,
+        ),
+        io::ErrorKind::ConnectionReset
+        | io::ErrorKind::ConnectionAborted
+        | io::ErrorKind::HostUnreachable
+        | io::ErrorKind::NetworkUnreachable
+        | io::ErrorKind::NetworkDown
+        | io::ErrorKind::TimedOut
+        | io::ErrorKind::AddrNotAvailable => {
+            (format!("{error}; check the address and the route to it"), Fault::Refused)
+        }
+        _ => (format!("{error}; check the address and the route to it"), Fault::Lasting),
+    }
+}
+
+fn no_answer(deadline: Deadline, through: &str) -> String {
+    let passed = deadline.passed(&format!("no answer{through}"));
+    format!("{passed}; is the host up, and does a firewall drop the port?")
+}
+
+fn unreachable(settings: &Settings, reason: String, fault: Fault) -> SshError {
+    SshError::Unreachable { endpoint: settings.endpoint(), reason, fault }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn faults_of_the_network() {
+        let fault = |code| explain(&io::Error::from_raw_os_error(code), 22).1;
+        // ECONNREFUSED, ECONNRESET, EHOSTUNREACH, ENETUNREACH, ETIMEDOUT
+        for code in [111, 104, 113, 101, 110] {
+            assert_eq!(fault(code), Fault::Refused, "{code}");
+        }
+        // EMFILE, ENFILE
+        assert_eq!(fault(24), Fault::Dropped);
+        assert_eq!(fault(23), Fault::Dropped);
+        // EACCES
+        assert_eq!(fault(13), Fault::Lasting);
+    }
+}

@@ -1,0 +1,104 @@
+//! What a handshake that failed means, told by how it failed and what the server had said by then. Pure.
+
+use super::connection::{CLOSED, ClientError, Ending, QUOTED};
+use super::error::{Fault, SshError};
+use crate::report::printable_line;
+
+/// What OpenSSH's server says instead of its version when it does not take a connection now.
+const TURNED_AWAY: [&str; 2] = ["Exceeded MaxStartups", "Not allowed at this time"];
+
+/// `greeting` is the beginning of what the server said, untrusted.
+pub(super) fn error(
+    endpoint: String,
+    error: ClientError,
+    ending: &Ending,
+    greeting: &str,
+) -> SshError {
+    let (reason, fault) = match error {
+        ClientError::HostKey(error) => return error.into(),
+        ClientError::Protocol(error) => explain(&error, ending.reason(), greeting),
+    };
+    SshError::Unreachable { endpoint, reason, fault }
+}
+
+fn explain(error: &russh::Error, ending: Option<&str>, greeting: &str) -> (String, Fault) {
+    use russh::Error;
+    match error {
+        Error::NoCommonAlgo { kind, theirs, .. } => {
+            let kind = format!("{kind:?}").to_lowercase();
+            let theirs = printable_line(&theirs.join(", "), QUOTED);
+            let reason = format!("no common {kind} algorithm; the server offers only {theirs}");
+            (reason, Fault::Lasting)
+        }
+        Error::Disconnect | Error::HUP | Error::IO(_) | Error::Version => closed(ending, greeting),
+        error => {
+            let error = printable_line(&error.to_string(), QUOTED);
+            (format!("the SSH handshake failed: {error}"), Fault::Lasting)
+        }
+    }
+}
+
+/// The server closed the connection, or it had to be closed because what came was not SSH.
+fn closed(ending: Option<&str>, greeting: &str) -> (String, Fault) {
+    let is_ssh = greeting.lines().any(|line| line.starts_with("SSH-"));
+    let said = greeting.lines().map(str::trim).find(|line| !line.is_empty());
+    match (said, ending) {
+        (Some(said), _) if TURNED_AWAY.iter().any(|words| said.starts_with(words)) => {
+            (format!("the server takes no connections now: {said}"), Fault::Dropped)
+        }
+        (Some(said), _) if !is_ssh => (
+            format!(
+                "no SSH server answers there but something that says {:?}",
+                printable_line(said, 60)
+            ),
+            Fault::Lasting,
+        ),
+        // It said goodbye properly, so it knows why.
+        (_, Some(reason)) if reason != CLOSED => (reason.to_owned(), Fault::Lasting),
+        _ => {
+            let reason = "the server closed the connection during the handshake; is it overloaded (sshd's \
+                          MaxStartups), or does it block this workstation?";
+            (reason.to_owned(), Fault::Dropped)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn closed_after(greeting: &str) -> (String, Fault) {
+        explain(&russh::Error::Disconnect, None, greeting)
+    }
+
+    #[test]
+    fn a_busy_server_is_worth_another_attempt() {
+        for greeting in ["", "\r\n", "SSH-2.0-OpenSSH_9.2\r\n", "hello\nSSH-2.0-OpenSSH_9.2\r\n"] {
+            assert_eq!(closed_after(greeting).1, Fault::Dropped, "{greeting}");
+        }
+        let (reason, fault) = closed_after("Exceeded MaxStartups\r\n");
+        assert_eq!(fault, Fault::Dropped);
+        assert_eq!(reason, "the server takes no connections now: Exceeded MaxStartups");
+    }
+
+    #[test]
+    fn something_else_than_ssh_is_not() {
+        let (reason, fault) = closed_after("HTTP/1.1 400 Bad\u{1b}[31m Request\r\nServer: x\r\n");
+        assert_eq!(fault, Fault::Lasting);
+        assert_eq!(
+            reason,
+            "no SSH server answers there but something that says \"HTTP/1.1 400 Bad Request\""
+        );
+    }
+
+    #[test]
+    fn a_reason_given_is_the_reason() {
+        let (reason, fault) = explain(
+            &russh::Error::Disconnect,
+            Some("the server closed it: go away"),
+            "SSH-2.0-x\r\n",
+        );
+        assert_eq!((reason.as_str(), fault), ("the server closed it: go away", Fault::Lasting));
+        assert_eq!(explain(&russh::Error::Disconnect, Some(CLOSED), "").1, Fault::Dropped);
+    }
+}
