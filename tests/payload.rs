@@ -166,7 +166,7 @@ async fn a_dry_run_shows_differences_and_leaves_no_trace() {
             node.empty_directories(&[&path("")[..path("").len() - 1]]).await.unwrap().len(),
             1
         );
-        assert!(node.run_script("touch ran", "/bin/sh").await.unwrap().is_none());
+        assert!(node.run_script("touch ran").await.unwrap().is_none());
         let local = LocalFile::open(path("key")).await.unwrap();
         let change = node.install_binary(&local, &path("binary"), 0o755).await.unwrap();
         assert_eq!(change.action, FileAction::Created);
@@ -318,7 +318,7 @@ async fn the_payload_is_pushed_once_and_again_when_it_is_gone() {
         node.facts(&request).await.unwrap();
         assert_eq!(host.commands_run(), 4);
         fs::remove_file(&file).unwrap();
-        let output = node.run_script("exit 97", "/bin/sh").await.unwrap().unwrap();
+        let output = node.run_script("exit 97").await.unwrap().unwrap();
         assert_eq!(output.exit, Exit::Status(97), "a script's own status is not taken for ours");
 
         node.cleanup().await.unwrap();
@@ -341,8 +341,8 @@ async fn a_payload_cut_off_on_the_way_is_neither_kept_nor_run() {
 async fn scripts_pass_their_output_and_status_through() {
     for host in shells() {
         let node = host.node(Mode::Apply);
-        let script = "#!/bin/sh\necho out; echo err >&2; cat; case $- in *e*) exit 42; esac\n";
-        let output = node.run_script(script, "/bin/sh -e").await.unwrap().unwrap();
+        let script = "#!/bin/sh -e\necho out; echo err >&2; cat; case $- in *e*) exit 42; esac\n";
+        let output = node.run_script(script).await.unwrap().unwrap();
         assert_eq!(output.exit, Exit::Status(42));
         assert_eq!(*output.stdout, b"out\n");
         assert_eq!(output.stderr, b"err\n");

@@ -1,9 +1,12 @@
 //! The command line: what can be said, in kubeadm's vocabulary wherever it has a word for it.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::fleet::{Pace, Share};
+use crate::inventory;
 use crate::workflow::Choice;
 
 /// kubeadm for a whole inventory: preflight, init, join and reset over SSH, from one workstation.
@@ -36,12 +39,35 @@ pub struct Global {
         default_value = "inventory.toml"
     )]
     pub inventory: PathBuf,
-    /// Only these hosts: names, globs, ranges, groups, roles; a leading ! excludes
+    /// Only these hosts: names, globs, ranges, groups, roles, @FILE, @failed; ! excludes, & intersects
+    ///
+    /// Terms are separated by commas or blanks; their order does not matter. Plain terms add up, `&gpu` keeps only
+    /// what is in gpu as well, `!node-1` takes node-1 out. @FILE stands for the terms in a file (relative to the
+    /// working directory, # begins a comment), @failed for the hosts that failed, were unreachable or not done
+    /// in the last run with this inventory. A selection that leaves no host is an error.
     #[arg(short, long, global = true, value_name = "HOSTS")]
     pub limit: Option<String>,
     /// How many steps are under way at once, over all hosts
     #[arg(long, global = true, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..))]
     pub parallel: u16,
+    /// Go through the hosts in batches of so many, each begun when the one before has ended
+    ///
+    /// A percentage is of the selected hosts, rounded down, at least one. Hosts that others wait for come first: the
+    /// control plane in the first batch of apply, init and join, and in the last one of reset.
+    #[arg(long, global = true, value_name = "N|P%", value_parser = batch_size)]
+    pub serial: Option<Share>,
+    /// Once more than so many hosts have failed, begin no further host; default: no limit
+    ///
+    /// A percentage is of the selected hosts, rounded down. Hosts that have begun go on to their end; those that have
+    /// not are reported as not started.
+    #[arg(long, global = true, value_name = "N|P%")]
+    pub max_failures: Option<Share>,
+    /// Limit in seconds, or with a unit as 90s or 5m: for each host in exec and copy, for the whole run elsewhere
+    ///
+    /// In exec and copy it counts from connecting, and takes the place of the inventory's command_timeout. In a
+    /// workflow, steps under way when it passes are finished, and no others begin.
+    #[arg(long, global = true, value_name = "DURATION", value_parser = inventory::parse_duration)]
+    pub timeout: Option<Duration>,
     /// Read the login password of hosts without password_command from this file descriptor
     #[arg(long, global = true, value_name = "N")]
     pub password_fd: Option<u32>,
@@ -54,6 +80,26 @@ pub struct Global {
     /// More detail; twice for every phase
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
+}
+
+impl Global {
+    /// How fast the hosts are gone through.
+    pub fn pace(&self) -> Pace {
+        Pace {
+            parallel: usize::from(self.parallel),
+            serial: self.serial,
+            max_failures: self.max_failures,
+        }
+    }
+}
+
+/// A batch of no hosts would never end.
+fn batch_size(text: &str) -> Result<Share, String> {
+    match text.parse() {
+        Ok(Share::Count(0) | Share::Percent(0)) => Err("a batch has at least one host".to_owned()),
+        Ok(share) => Ok(share),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 /// `--output`.
@@ -212,8 +258,21 @@ pub struct ExecArgs {
     /// Run as root even where the login user is not
     #[arg(long = "become")]
     pub become_root: bool,
+    /// Show equal outputs once, with the hosts they came from, when all are done
+    ///
+    /// The largest group comes first. Of each host 1 MiB is kept.
+    #[arg(long)]
+    pub merge: bool,
+    /// Give every host this file as standard input; - for fleetadm's own
+    #[arg(long, value_name = "FILE")]
+    pub stdin: Option<PathBuf>,
+    /// Run this script of the workstation; what follows are its arguments
+    ///
+    /// The interpreter its #! line names runs it on the host, where nothing of it is left.
+    #[arg(long, value_name = "FILE")]
+    pub script: Option<PathBuf>,
     /// The command and its arguments; one argument is given to the host's shell as it is
-    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    #[arg(required_unless_present = "script", trailing_var_arg = true, allow_hyphen_values = true)]
     pub command: Vec<String>,
 }
 

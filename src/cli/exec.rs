@@ -1,19 +1,23 @@
-//! `fleetadm exec`: a command on the selected hosts, output per host, exit status.
+//! `fleetadm exec`: a command or a script of the workstation on the selected hosts.
 
-use std::time::Instant;
+use std::fs;
+use std::io::Cursor;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
-use tokio_util::sync::CancellationToken;
+use bytes::Bytes;
+use tokio::io::AsyncReadExt;
 
-use crate::fleet::{self, Fleet};
+use crate::fleet::{Fleet, Merge, Part, Script, Step, StepError, Task};
 use crate::inventory::Host;
-use crate::report::{Event, Outcome, Reporter};
 use crate::ssh::{self, Exit, Input, RunOptions, SshError, Stream};
 
 use super::args::{ExecArgs, Global};
 use super::failure::Failure;
 use super::session;
 
-const PHASE: &str = "exec";
+/// The most that standard input may be where it has to be held in memory, in bytes.
+const MAX_HELD: u64 = 256 << 20;
 
 #[derive(Debug, thiserror::Error)]
 enum ExecError {
@@ -23,85 +27,158 @@ enum ExecError {
     Exit(Exit),
 }
 
+impl StepError for ExecError {
+    fn is_unreachable(&self) -> bool {
+        matches!(self, Self::Ssh(error) if error.could_not_reach() || error.is_lost())
+    }
+}
+
+/// What every host runs.
+struct Job {
+    command: String,
+    input: Feed,
+    options: RunOptions,
+    /// Where output is gathered that is told once for all.
+    merge: Option<Mutex<Merge>>,
+}
+
 pub fn run(global: &Global, args: ExecArgs) -> Result<u8, Failure> {
     let selected = session::select(global)?;
-    let command = match args.command.as_slice() {
-        [line] => line.clone(),
-        words => words.iter().map(|word| ssh::quote(word)).collect::<Vec<_>>().join(" "),
-    };
     let hosts = &selected.hosts;
-    let parallel = usize::from(global.parallel);
-    let options = RunOptions { as_root: args.become_root, ..RunOptions::default() };
-    session::contact(global, PHASE, hosts, None, |reporter, cancel, connector| async move {
-        let fleet = Fleet::new(connector, parallel);
-        on_every_host(&fleet, hosts, parallel, &cancel, &command, &options, &reporter).await;
+    let job = Job::new(global, &args)?;
+    session::contact(global, "exec", hosts, None, |reporter, cancel, connector| async move {
+        let (pace, timeout) = (global.pace(), global.timeout);
+        let step = Step { name: "exec", pace, timeout, cancel, reporter };
+        let fleet = Fleet::new(connector, pace.parallel);
+        step.run(hosts, async |task| {
+            let result = job.run(&fleet, hosts, task).await;
+            fleet.disconnect(task.host).await;
+            result
+        })
+        .await;
+        if let Some(merge) = job.merge {
+            let merge = merge.into_inner().unwrap_or_else(PoisonError::into_inner);
+            for event in merge.into_events(hosts) {
+                step.reporter.emit(event);
+            }
+        }
+        fleet.close().await;
         Ok(())
     })
 }
 
-async fn on_every_host(
-    fleet: &Fleet,
-    hosts: &[Host],
-    parallel: usize,
-    cancel: &CancellationToken,
-    command: &str,
-    options: &RunOptions,
-    reporter: &Reporter,
-) {
-    let outcomes = fleet::run_all(hosts, parallel, cancel, |host| async move {
-        let started = Instant::now();
-        let result = on_host(fleet, host, command, options, reporter).await;
-        fleet.disconnect(host).await;
-        let outcome = match &result {
-            Ok(()) => Outcome::Done { changes: 0 },
-            Err(error) => Outcome::Failed {
-                error: error.to_string(),
-                unreachable: matches!(error, ExecError::Ssh(error) if error.could_not_reach() || error.is_lost()),
-                changes: 0,
-            },
+impl Job {
+    fn new(global: &Global, args: &ExecArgs) -> Result<Self, Failure> {
+        let mut input = Feed::open(args.stdin.as_deref())?;
+        let command = match (&args.script, args.command.as_slice()) {
+            (Some(path), arguments) => {
+                let script = script(path, arguments)?;
+                input.head = script.input();
+                script.command()
+            }
+            (None, [line]) => line.clone(),
+            (None, words) => {
+                words.iter().map(|word| ssh::quote(word)).collect::<Vec<_>>().join(" ")
+            }
         };
-        finished(reporter, host, outcome, started);
-        result
-    })
-    .await;
-    for (host, outcome) in outcomes {
-        if let fleet::Outcome::Cancelled = outcome {
-            finished(
-                reporter,
-                host,
-                Outcome::Skipped { reason: "interrupted".to_owned() },
-                Instant::now(),
-            );
-        }
-    }
-    fleet.close().await;
-}
-
-fn finished(reporter: &Reporter, host: &Host, outcome: Outcome, started: Instant) {
-    reporter.emit(Event::PhaseFinished {
-        host: host.name.clone(),
-        phase: PHASE.to_owned(),
-        outcome,
-        elapsed: started.elapsed(),
-    });
-}
-
-async fn on_host(
-    fleet: &Fleet,
-    host: &Host,
-    command: &str,
-    options: &RunOptions,
-    reporter: &Reporter,
-) -> Result<(), ExecError> {
-    let connection = fleet.connection(host).await?;
-    let exit = connection
-        .run_lines(command, Input::None, options, |stream, line| {
-            reporter.emit(Event::Output {
-                host: host.name.clone(),
-                stderr: stream == Stream::Stderr,
-                line: line.to_owned(),
-            });
+        let as_root = args.become_root;
+        Ok(Self {
+            command,
+            input,
+            options: RunOptions { as_root, timeout: global.timeout, ..RunOptions::default() },
+            merge: args.merge.then(Mutex::default),
         })
-        .await?;
-    if exit.success() { Ok(()) } else { Err(ExecError::Exit(exit)) }
+    }
+
+    async fn run(&self, fleet: &Fleet, hosts: &[Host], task: &Task<'_>) -> Result<(), ExecError> {
+        let connection = fleet.connection(task.host).await?;
+        let input = self.input.read().await?;
+        let (command, options) = (&self.command, &self.options);
+        let exit = match &self.merge {
+            None => {
+                let on_line = |stream, line: &str| task.output(stream == Stream::Stderr, line);
+                connection.run_lines(command, input, options, on_line).await?
+            }
+            Some(merge) => {
+                let index = hosts.iter().position(|host| host.name == task.host.name);
+                let mut part = Part::new(merge, index.unwrap_or_default());
+                let on_line = |stream, line: &str| part.push(stream, line);
+                let exit = connection.run_lines(command, input, options, on_line).await?;
+                part.ended(exit.clone());
+                exit
+            }
+        };
+        if exit.success() { Ok(()) } else { Err(ExecError::Exit(exit)) }
+    }
+}
+
+fn script(path: &Path, arguments: &[String]) -> Result<Script, Failure> {
+    let content = fs::read(path);
+    let content =
+        content.map_err(|error| Failure::usage(format!("--script {}: {error}", path.display())))?;
+    Script::new(content, arguments)
+        .map_err(|error| Failure::usage(format!("--script {}: {error}", path.display())))
+}
+
+/// The standard input that every host gets.
+struct Feed {
+    /// What comes first: a script that is to be run.
+    head: Bytes,
+    body: Body,
+}
+
+enum Body {
+    None,
+    Bytes(Bytes),
+    File(PathBuf),
+}
+
+impl Feed {
+    /// What `--stdin` names. A file is read anew for every host; what can only be read once is held in memory.
+    fn open(path: Option<&Path>) -> Result<Self, Failure> {
+        let body = match path {
+            None => Body::None,
+            Some(path) if path == Path::new("-") => held(std::io::stdin().lock())?,
+            Some(path) => {
+                let fail = |error| Failure::usage(format!("--stdin {}: {error}", path.display()));
+                let file = fs::File::open(path).map_err(fail)?;
+                match file.metadata().map_err(fail)?.is_file() {
+                    true => Body::File(path.to_owned()),
+                    false => held(file)?,
+                }
+            }
+        };
+        Ok(Self { head: Bytes::new(), body })
+    }
+
+    async fn read(&self) -> Result<Input, SshError> {
+        let head = Cursor::new(self.head.clone());
+        Ok(match &self.body {
+            Body::None if self.head.is_empty() => Input::None,
+            Body::None => Input::Bytes(self.head.clone()),
+            Body::Bytes(bytes) if self.head.is_empty() => Input::Bytes(bytes.clone()),
+            Body::Bytes(bytes) => {
+                Input::reader(AsyncReadExt::chain(head, Cursor::new(bytes.clone())))
+            }
+            Body::File(path) => {
+                let file = tokio::fs::File::open(path).await.map_err(|error| SshError::Input {
+                    reason: format!("{}: {error}", path.display()),
+                })?;
+                Input::reader(AsyncReadExt::chain(head, file))
+            }
+        })
+    }
+}
+
+fn held(reader: impl std::io::Read) -> Result<Body, Failure> {
+    let mut bytes = Vec::new();
+    let mut limited = std::io::Read::take(reader, MAX_HELD + 1);
+    let read = std::io::Read::read_to_end(&mut limited, &mut bytes);
+    read.map_err(|error| Failure::usage(format!("--stdin: {error}")))?;
+    if bytes.len() as u64 > MAX_HELD {
+        return Err(Failure::usage(
+            "--stdin: more than 256 MiB; put it into a file and name that".to_owned(),
+        ));
+    }
+    Ok(Body::Bytes(bytes.into()))
 }

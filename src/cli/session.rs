@@ -2,6 +2,8 @@
 //! signals.
 
 use std::future::Future;
+use std::io::Write;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,8 +12,10 @@ use secrecy::SecretString;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::inventory::{self, Host, Inventory};
-use crate::report::{Event, Format, Options, Renderer, Reporter, exit};
+use crate::inventory::{self, Host, Inventory, Sources};
+use crate::report::{
+    Event, Format, Options, Record, RecordFile, Renderer, Reporter, Summary, exit,
+};
 use crate::ssh::{Connector, Environment, Secrets, read_descriptor};
 
 use super::args::{Global, OutputFormat};
@@ -19,6 +23,9 @@ use super::failure::Failure;
 
 /// How long an aborted run may take to leave the terminal as it was.
 const ABORT_GRACE: Duration = Duration::from_millis(300);
+
+/// How long the tasks of an aborted run have to let go of the renderer.
+const RENDERER_GRACE: Duration = Duration::from_secs(1);
 
 /// A loaded inventory and the hosts selected from it.
 pub struct Selected {
@@ -32,7 +39,7 @@ pub struct Selected {
 pub fn select(global: &Global) -> Result<Selected, Failure> {
     let inventory = inventory::load(&global.inventory).map_err(Failure::usage)?;
     let hosts = match &global.limit {
-        Some(limit) => inventory::select(&inventory.hosts, limit)
+        Some(limit) => inventory::select(&inventory.hosts, limit, &Lists(&global.inventory))
             .map_err(|error| Failure::usage(format!("--limit: {error}")))?
             .into_iter()
             .cloned()
@@ -40,6 +47,40 @@ pub fn select(global: &Global) -> Result<Selected, Failure> {
         None => inventory.hosts.clone(),
     };
     Ok(Selected { inventory: Arc::new(inventory), hosts })
+}
+
+/// What `@` in `--limit` stands for: files of the working directory, and the record of the last run with this
+/// inventory.
+struct Lists<'a>(&'a Path);
+
+impl Sources for Lists<'_> {
+    fn file(&self, path: &str) -> Result<String, String> {
+        std::fs::read_to_string(path).map_err(|error| error.to_string())
+    }
+
+    fn failed(&self) -> Result<Vec<String>, String> {
+        let record = RecordFile::of_user(self.0).and_then(|file| file.read());
+        match record {
+            Ok(Some(record)) => Ok(record.failed),
+            Ok(None) => {
+                Err("no run with this inventory is on record on this workstation".to_owned())
+            }
+            Err(error) => Err(error.to_string()),
+        }
+    }
+}
+
+/// Keep which hosts did not end well, for `@failed`. That it cannot be kept spoils nothing but that.
+fn keep_record(inventory: &Path, command: &str, failed: Vec<String>) {
+    // Where the inventory is no file, nothing could find the record again.
+    let Ok(file) = RecordFile::of_user(inventory) else { return };
+    if let Err(error) = file.write(&Record::new(command, failed)) {
+        // Nobody is left to tell when standard error is gone.
+        let _ = writeln!(
+            std::io::stderr(),
+            "warning: what this run came to is not kept for --limit @failed: {error}"
+        );
+    }
 }
 
 /// Do `work` on a runtime, with a renderer for what it reports, a token that the first Ctrl-C, SIGTERM or
@@ -59,6 +100,7 @@ where
     let passwords = Passwords::read(global)?;
     let runtime = tokio::runtime::Runtime::new()
         .map_err(|error| Failure::internal(format!("cannot start: {error}")))?;
+    let all: Vec<String> = hosts.iter().map(|host| host.name.clone()).collect();
     let options = Options {
         format: match global.output {
             OutputFormat::Auto => Format::Auto,
@@ -67,7 +109,7 @@ where
         },
         verbosity: global.verbose,
         command: command.to_owned(),
-        hosts: hosts.iter().map(|host| host.name.clone()).collect(),
+        hosts: all.clone(),
         summary: hosts.len() > 1 || command != "exec" || global.output == OutputFormat::Json,
         changes,
     };
@@ -88,10 +130,14 @@ where
         // Wait for the watcher to let go of its reporter: the renderer ends when the last one is gone.
         let _ = watcher.await;
         if abort.is_cancelled() {
+            let summary = tokio::time::timeout(RENDERER_GRACE, renderer.finish()).await;
+            let failed = summary.as_ref().map_or_else(|_| all.clone(), Summary::incomplete);
+            keep_record(&global.inventory, command, failed);
             return Ok(exit::INTERRUPTED);
         }
         let summary = renderer.finish().await;
         result?;
+        keep_record(&global.inventory, command, summary.incomplete());
         Ok(summary.exit_status())
     });
     // Tasks that an abort left behind must not hold the process; a question among them puts the terminal back first.

@@ -90,7 +90,7 @@ pub(super) fn run(
         Failure::usage(format!("{command} needs a [cluster] section, and {file} has none"))
     })?;
     let cluster = Cluster::resolve(section).map_err(Failure::usage)?;
-    let parallel = usize::from(global.parallel);
+    let (pace, timeout) = (global.pace(), global.timeout);
     let mode = if args.dry_run { Mode::DryRun } else { Mode::Apply };
     let mut ignore = selected.inventory.preflight_ignore.clone();
     ignore.extend(args.ignore_preflight_errors.iter().map(|name| name.to_lowercase()));
@@ -107,16 +107,18 @@ pub(super) fn run(
         &hosts,
         changes,
         |reporter, cancel, connector| async move {
+            // A run that takes too long is stopped without the operator having interrupted it.
+            let stop = cancel.child_token();
             let options = RunOptions {
                 mode,
                 ignore,
                 upload_certs,
-                parallel,
-                cancel: cancel.clone(),
+                parallel: pace.parallel,
+                cancel: stop.clone(),
                 reporter,
             };
             let run = Run::new(selected.inventory, selected.hosts, cluster, connector, options);
-            workflow::run(Arc::new(run), phases, workflow::Options { parallel, choice, cancel })
+            workflow::run(Arc::new(run), phases, workflow::Options { pace, choice, timeout, stop })
                 .await;
             Ok(())
         },

@@ -20,11 +20,12 @@ mod suggest;
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 pub use error::{InventoryError, Mistakes};
 pub use model::*;
 pub use ranges::fold_hosts;
-pub use selection::{SelectionError, select};
+pub use selection::{SelectionError, Sources, select};
 pub use ssh::*;
 
 /// Reads an inventory file. Relative paths in it start at its directory.
@@ -33,6 +34,15 @@ pub fn load(path: &Path) -> Result<Inventory, InventoryError> {
         .map_err(|reason| InventoryError::Unreadable { path: path.to_owned(), reason })?;
     let directory = path.parent().unwrap_or(Path::new(""));
     parse(&text, directory, &path.to_string_lossy())
+}
+
+/// A limit as inventories and the command line write it: seconds, or a number with `ms`, `s`, `m` or `h`;
+/// never zero.
+pub fn parse_duration(text: &str) -> Result<Duration, &'static str> {
+    use document::Number;
+    let number = text.parse().map_or_else(|_| Number::Text(text.to_owned()), Number::Integer);
+    rules::duration(&number)
+        .map_err(|_| "expected seconds (15) or a number with a unit (500ms, 15s, 2m, 1h)")
 }
 
 /// Reads an inventory from text; `directory` is where relative paths start, `origin` what errors

@@ -9,9 +9,6 @@ use crate::report::Event;
 
 use super::{Context, PhaseError};
 
-/// The interpreter of scripts without a `#!` line.
-const DEFAULT_INTERPRETER: &str = "/bin/sh";
-
 /// Run the hooks that come before this phase.
 pub async fn before(context: &Context) -> Result<(), PhaseError> {
     run(context, HookWhen::Before).await
@@ -34,8 +31,7 @@ async fn run(context: &Context, when: HookWhen) -> Result<(), PhaseError> {
         let script = tokio::fs::read(&hook.script)
             .await
             .map_err(|error| PhaseError::Local(format!("hook {name}: {error}")))?;
-        let interpreter = interpreter(&script);
-        let Some(output) = context.node().await?.run_script(script, &interpreter).await? else {
+        let Some(output) = context.node().await?.run_script(script).await? else {
             context.run.reporter().emit(Event::Changed {
                 host: context.host().name.clone(),
                 phase: context.phase().to_owned(),
@@ -55,25 +51,4 @@ async fn run(context: &Context, when: HookWhen) -> Result<(), PhaseError> {
         }
     }
     Ok(())
-}
-
-/// What the `#!` line names.
-fn interpreter(script: &[u8]) -> String {
-    let first = script.split(|byte| *byte == b'\n').next().unwrap_or_default();
-    match first.strip_prefix(b"#!").map(|line| String::from_utf8_lossy(line).trim().to_owned()) {
-        Some(interpreter) if !interpreter.is_empty() => interpreter,
-        _ => DEFAULT_INTERPRETER.to_owned(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::interpreter;
-
-    #[test]
-    fn the_first_line_names_the_interpreter() {
-        assert_eq!(interpreter(b"#!/usr/bin/env python3\nprint()"), "/usr/bin/env python3");
-        assert_eq!(interpreter(b"#! /bin/sh -e\n"), "/bin/sh -e");
-        assert_eq!(interpreter(b"echo hello\n"), "/bin/sh");
-    }
 }

@@ -16,6 +16,24 @@ pub enum Event {
         /// Time from dial to authenticated.
         elapsed: Duration,
     },
+    /// How much there is to do on a host, told before anything is done on any.
+    Planned {
+        /// Inventory name.
+        host: String,
+        /// Number of tasks, each of which ends in a `PhaseFinished`.
+        tasks: usize,
+    },
+    /// The next hosts of a run in batches begin; those before are done.
+    BatchStarted {
+        /// Which batch, from 1.
+        batch: usize,
+        /// How many there are.
+        batches: usize,
+        /// Inventory names.
+        hosts: Vec<String>,
+        /// The same for people: `node-[001-010]`.
+        folded: String,
+    },
     /// A task (one phase on one host) began.
     PhaseStarted {
         /// Inventory name.
@@ -63,6 +81,17 @@ pub enum Event {
         /// The note.
         text: String,
     },
+    /// How far a transfer is; told now and then.
+    Progress {
+        /// Inventory name.
+        host: String,
+        /// `workflow/phase`.
+        phase: String,
+        /// Bytes so far.
+        bytes: u64,
+        /// Bytes in all.
+        of: u64,
+    },
     /// A line a remote command printed.
     Output {
         /// Inventory name.
@@ -71,6 +100,23 @@ pub enum Event {
         stderr: bool,
         /// The line without its newline.
         line: String,
+    },
+    /// What a remote command printed, once for all hosts where that was the same.
+    Merged {
+        /// Inventory names.
+        hosts: Vec<String>,
+        /// The same for people: `node-[001-180]`.
+        folded: String,
+        /// The exit status; `None` for a command that ended in another way.
+        exit_code: Option<i32>,
+        /// How the command ended, for people.
+        ended: String,
+        /// Standard output.
+        stdout: String,
+        /// Standard error.
+        stderr: String,
+        /// Bytes beyond what is kept of a host's output.
+        left_out: u64,
     },
     /// The result of one preflight check on one host.
     Check {

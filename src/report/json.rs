@@ -10,12 +10,21 @@ use time::format_description::well_known::Rfc3339;
 use super::summary::Summary;
 use super::{Event, Outcome, Severity};
 
-/// Write one event as one line. A closed standard output ends the output, not the run.
+/// Write one event as one line, or, where it is about several hosts' output, as one for each host. A closed
+/// standard output ends the output, not the run.
 pub fn write(event: &Event) {
     let mut value = object(event);
     // Formatting the current time fails only for years outside RFC 3339.
     value["time"] = json!(OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default());
-    let _ = writeln!(std::io::stdout().lock(), "{value}");
+    let mut out = std::io::stdout().lock();
+    if let Event::Merged { hosts, .. } = event {
+        for host in hosts {
+            value["host"] = json!(host);
+            let _ = writeln!(out, "{value}");
+        }
+    } else {
+        let _ = writeln!(out, "{value}");
+    }
 }
 
 /// Write the last line: counts and the exit status.
@@ -28,6 +37,7 @@ pub fn write_summary(command: &str, summary: &Summary) {
                 "host": name,
                 "changes": host.changes,
                 "skipped": host.skipped,
+                "complete": host.is_complete(),
                 "unreachable": host.unreachable,
                 "failed_phase": host.failure.as_ref().map(|(phase, _)| phase),
                 "error": host.failure.as_ref().map(|(_, error)| error),
@@ -51,6 +61,10 @@ fn object(event: &Event) -> Value {
     match event {
         Event::Connected { host, elapsed } => {
             json!({"kind": "connected", "host": host, "seconds": elapsed.as_secs_f64()})
+        }
+        Event::Planned { host, tasks } => json!({"kind": "planned", "host": host, "tasks": tasks}),
+        Event::BatchStarted { batch, batches, hosts, .. } => {
+            json!({"kind": "batch_started", "batch": batch, "batches": batches, "hosts": hosts})
         }
         Event::PhaseStarted { host, phase } => {
             json!({"kind": "phase_started", "host": host, "phase": phase})
@@ -96,6 +110,18 @@ fn object(event: &Event) -> Value {
             json!({"kind": "warning", "host": host, "phase": phase, "text": text})
         }
         Event::Note { host, text } => json!({"kind": "note", "host": host, "text": text}),
+        Event::Progress { host, phase, bytes, of } => {
+            json!({"kind": "progress", "host": host, "phase": phase, "bytes": bytes, "of": of})
+        }
+        Event::Merged { folded, exit_code, ended, stdout, stderr, left_out, .. } => json!({
+            "kind": "merged",
+            "same_on": folded,
+            "exit_code": exit_code,
+            "ended": ended,
+            "stdout": stdout,
+            "stderr": stderr,
+            "bytes_left_out": left_out,
+        }),
         Event::Output { host, stderr, line } => json!({
             "kind": "output",
             "host": host,

@@ -107,9 +107,16 @@ struct Screen {
     verbosity: u8,
     width: usize,
     progress: ProgressBar,
-    running: Vec<(String, String)>,
+    running: Vec<Running>,
     /// Changes of tasks under way, shown in one line when the task ends.
     pending: Vec<(String, String, String)>,
+}
+
+/// A task under way, and how far it is where that is known.
+struct Running {
+    host: String,
+    phase: String,
+    percent: Option<u64>,
 }
 
 impl Screen {
@@ -170,12 +177,23 @@ impl Screen {
             Event::Connected { host, elapsed } if self.verbosity > 0 => {
                 self.host_line(host, "connect", &format!("{} ms", elapsed.as_millis()));
             }
+            Event::BatchStarted { batch, batches, folded, .. } => {
+                self.line(&format!("batch {batch} of {batches}: {folded}"));
+            }
             Event::PhaseStarted { host, phase } => {
-                self.running.push((host.clone(), phase.clone()));
+                let (host, phase) = (host.clone(), phase.clone());
+                self.running.push(Running { host, phase, percent: None });
+                self.show_progress();
+            }
+            Event::Progress { host, phase, bytes, of } => {
+                let mine = |task: &&mut Running| task.host == *host && task.phase == *phase;
+                if let Some(task) = self.running.iter_mut().find(mine) {
+                    task.percent = (bytes * 100).checked_div(*of);
+                }
                 self.show_progress();
             }
             Event::PhaseFinished { host, phase, outcome, elapsed } => {
-                self.running.retain(|(h, p)| h != host || p != phase);
+                self.running.retain(|task| task.host != *host || task.phase != *phase);
                 self.show_finished(host, phase, outcome, *elapsed);
                 self.show_progress();
             }
@@ -205,6 +223,12 @@ impl Screen {
                         let _ = writeln!(std::io::stdout().lock(), "{line}");
                     });
                 }
+            }
+            Event::Merged { hosts, folded, ended, exit_code, stdout, stderr, left_out } => {
+                let count = if hosts.len() == 1 { "host" } else { "hosts" };
+                let how = if *exit_code == Some(0) { String::new() } else { format!(", {ended}") };
+                let title = format!("{folded} ({} {count}){how}", hosts.len());
+                self.progress.suspend(|| show_merged(&title, stdout, stderr, *left_out));
             }
             Event::Check { host, name, severity, message, .. } if *severity != Severity::Passed => {
                 let label = if *severity == Severity::Error { "ERROR" } else { "WARNING" };
@@ -269,8 +293,11 @@ impl Screen {
     }
 
     fn show_progress(&self) {
-        let shown: Vec<String> =
-            self.running.iter().take(6).map(|(host, phase)| format!("{host} {phase}")).collect();
+        let word = |task: &Running| {
+            let percent = task.percent.map(|percent| format!(" {percent} %")).unwrap_or_default();
+            format!("{} {}{percent}", task.host, task.phase)
+        };
+        let shown: Vec<String> = self.running.iter().take(6).map(word).collect();
         let more = self.running.len().saturating_sub(shown.len());
         let tail = if more > 0 { format!(" and {more} more") } else { String::new() };
         self.progress.set_message(printable_line(&format!("{}{tail}", shown.join(", ")), 500));
@@ -284,6 +311,7 @@ impl Screen {
                 Some((phase, _)) => format!("failed in {phase}"),
                 None => match &host.skip_reason {
                     Some(reason) => format!("incomplete: {reason}"),
+                    None if !host.is_complete() => "incomplete: aborted".to_owned(),
                     None => "ok".to_owned(),
                 },
             };
@@ -307,6 +335,28 @@ impl Screen {
             summary.warnings,
             self.started.elapsed().as_secs_f32()
         ));
+    }
+}
+
+/// A block on standard output, and what belongs to standard error there, each under its title.
+fn show_merged(title: &str, stdout: &str, stderr: &str, left_out: u64) {
+    let lines = |out: &mut dyn Write, text: &str| {
+        for line in text.lines() {
+            // A closed pipe ends the output, not the run on the hosts.
+            let _ = writeln!(out, "{}", printable_line(line, LINE_LIMIT));
+        }
+    };
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(out, "{title}:");
+    lines(&mut out, stdout);
+    let _ = out.flush();
+    let mut err = std::io::stderr().lock();
+    if !stderr.is_empty() {
+        let _ = writeln!(err, "{title}, standard error:");
+        lines(&mut err, stderr);
+    }
+    if left_out > 0 {
+        let _ = writeln!(err, "{title}: {left_out} more bytes are left out");
     }
 }
 

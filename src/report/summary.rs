@@ -34,8 +34,19 @@ pub struct HostSummary {
     pub skipped: usize,
     /// Why the first of them was.
     pub skip_reason: Option<String>,
+    /// Tasks that were planned.
+    pub planned: usize,
+    /// Tasks that have ended, however.
+    pub ended: usize,
     /// Time spent in tasks of this host.
     pub busy: Duration,
+}
+
+impl HostSummary {
+    /// All that was planned is done, and well.
+    pub fn is_complete(&self) -> bool {
+        self.failure.is_none() && self.skipped == 0 && self.ended >= self.planned
+    }
 }
 
 /// What a run came to.
@@ -53,8 +64,12 @@ impl Summary {
     /// Take an event into account.
     pub fn record(&mut self, event: &Event) {
         match event {
+            Event::Planned { host, tasks } => {
+                self.hosts.entry(host.clone()).or_default().planned += tasks;
+            }
             Event::PhaseFinished { host, phase, outcome, elapsed } => {
                 let summary = self.hosts.entry(host.clone()).or_default();
+                summary.ended += 1;
                 summary.busy += *elapsed;
                 match outcome {
                     Outcome::Done { changes } => summary.changes += changes,
@@ -86,6 +101,12 @@ impl Summary {
         self.hosts.values().filter(|host| host.failure.is_some()).count()
     }
 
+    /// Names of the hosts that failed, were unreachable, or are not done.
+    pub fn incomplete(&self) -> Vec<String> {
+        let hosts = self.hosts.iter().filter(|(_, host)| !host.is_complete());
+        hosts.map(|(name, _)| name.clone()).collect()
+    }
+
     /// The exit status of the design: 0, 3 or 4 (the higher wins), or 130 for a run that was stopped.
     pub fn exit_status(&self) -> u8 {
         if self.interrupted {
@@ -97,5 +118,41 @@ impl Summary {
         } else {
             exit::DONE
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_is_complete_when_all_that_was_planned_went_well() {
+        let mut summary = Summary::default();
+        let outcomes = |name: &str| match name {
+            "done" => vec![
+                Outcome::Done { changes: 1 },
+                Outcome::NotNeeded { reason: "no images".to_owned() },
+            ],
+            "failed" => {
+                vec![Outcome::Failed { error: "no".to_owned(), unreachable: false, changes: 0 }]
+            }
+            "skipped" => vec![Outcome::Skipped { reason: "interrupted".to_owned() }],
+            _ => vec![Outcome::Done { changes: 0 }],
+        };
+        for (host, tasks) in
+            [("done", 2), ("failed", 1), ("skipped", 1), ("cut-off", 2), ("never", 1)]
+        {
+            summary.record(&Event::Planned { host: host.to_owned(), tasks });
+            for outcome in outcomes(host).into_iter().filter(|_| host != "never") {
+                summary.record(&Event::PhaseFinished {
+                    host: host.to_owned(),
+                    phase: "exec".to_owned(),
+                    outcome,
+                    elapsed: Duration::ZERO,
+                });
+            }
+        }
+        assert_eq!(summary.incomplete(), ["cut-off", "failed", "never", "skipped"]);
+        assert_eq!(summary.exit_status(), exit::FAILED);
     }
 }

@@ -1,10 +1,12 @@
 //! Executes the tasks of a plan: hooks around them, events about them, and the end of the run.
 
-use std::sync::Arc;
-use std::time::Instant;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
+use crate::fleet::Pace;
+use crate::inventory::fold_hosts;
 use crate::phases::{Context, Done, PhaseError, Run, hooks};
 use crate::report::{Event, Outcome};
 
@@ -14,29 +16,71 @@ use super::scheduler::{self, Ended, Verdict};
 
 /// How a workflow is run.
 pub struct Options {
-    /// Tasks under way at once.
-    pub parallel: usize,
+    /// Tasks under way at once, hosts in a batch, and failures tolerated.
+    pub pace: Pace,
     /// Which phases are wanted.
     pub choice: Choice,
-    /// Fires when the operator wants the run to stop: tasks under way end, no others begin.
-    pub cancel: CancellationToken,
+    /// Limit for the run. Once it has passed, `stop` is fired.
+    pub timeout: Option<Duration>,
+    /// Fires when the run is to stop: tasks under way end, no others begin. The run's own.
+    pub stop: CancellationToken,
+}
+
+/// Why a run was stopped, as far as that was not the operator.
+#[derive(Clone, Default)]
+struct Stop(Arc<OnceLock<String>>);
+
+impl Stop {
+    fn reason(&self) -> String {
+        self.0.get().cloned().unwrap_or_else(|| "interrupted".to_owned())
+    }
 }
 
 /// Run a workflow to its end. How each task ended goes to the run's reporter; tokens made for the run are
 /// deleted at the end, whatever happened.
 pub async fn run(run: Arc<Run>, phases: &[&'static Phase], options: Options) {
     let hosts = run.hosts();
-    let plan = Arc::new(Plan::new(phases, &hosts, &options.choice));
-    let shared = plan.clone();
-    let state = run.clone();
-    scheduler::run(plan, options.parallel, options.cancel, move |index, verdict| {
-        task(state.clone(), shared.clone(), index, verdict)
-    })
-    .await;
+    let Options { pace, choice, timeout, stop } = options;
+    let plan = Arc::new(Plan::new(phases, &hosts, &choice, &pace));
+    announce(&plan, &run);
+    let why = Stop::default();
+    let execute = |index, verdict| task(run.clone(), plan.clone(), index, verdict, why.clone());
+    let on_batch = |batch| announce_batch(&plan, batch, &run);
+    let scheduled = scheduler::run(plan.clone(), &pace, stop.clone(), on_batch, execute);
+    let limit = async {
+        let Some(limit) = timeout else { return std::future::pending().await };
+        tokio::time::sleep(limit).await;
+        let seconds = limit.as_secs_f64();
+        // Set only here.
+        let _ = why.0.set(format!("the run took longer than {seconds} s (--timeout)"));
+        stop.cancel();
+        std::future::pending().await
+    };
+    tokio::select! {
+        () = scheduled => {}
+        () = limit => {}
+    }
     run.finish().await;
 }
 
-async fn task(run: Arc<Run>, plan: Arc<Plan>, index: usize, verdict: Verdict) -> Ended {
+/// Tell how many tasks each host has.
+fn announce(plan: &Plan, run: &Run) {
+    for host in plan.batches.iter().flatten() {
+        let tasks = plan.tasks.iter().filter(|task| task.host == *host).count();
+        run.reporter().emit(Event::Planned { host: host.clone(), tasks });
+    }
+}
+
+fn announce_batch(plan: &Plan, batch: usize, run: &Run) {
+    let batches = plan.batches.len();
+    if batches > 1 {
+        let hosts = plan.batches[batch].clone();
+        let folded = fold_hosts(&hosts.iter().map(String::as_str).collect::<Vec<_>>());
+        run.reporter().emit(Event::BatchStarted { batch: batch + 1, batches, hosts, folded });
+    }
+}
+
+async fn task(run: Arc<Run>, plan: Arc<Plan>, index: usize, verdict: Verdict, why: Stop) -> Ended {
     let task = &plan.tasks[index];
     let name = task.phase.name;
     let host = task.host.clone();
@@ -51,32 +95,34 @@ async fn task(run: Arc<Run>, plan: Arc<Plan>, index: usize, verdict: Verdict) ->
                 reason: format!("needs {whose}{}, which did not succeed", cause.phase.name),
             }
         }
-        Verdict::Interrupted => Outcome::Skipped { reason: "interrupted".to_owned() },
+        Verdict::NotStarted(reason) => Outcome::Skipped { reason },
+        Verdict::Stopped => Outcome::Skipped { reason: why.reason() },
         Verdict::Run if task.left_out => {
             Outcome::NotNeeded { reason: "left out by --skip-phases".to_owned() }
         }
         Verdict::Run => {
             reporter.emit(Event::PhaseStarted { host: host.clone(), phase: name.to_owned() });
             match run.context(&task.host, name, task.parts.clone()) {
-                Some(context) => execute(task.phase, Arc::new(context)).await,
-                None => return Ended::Badly,
+                Some(context) => execute(task.phase, Arc::new(context), &why).await,
+                None => return Ended::Failed,
             }
         }
     };
     let ended = match outcome {
         Outcome::Done { .. } | Outcome::NotNeeded { .. } => Ended::Well,
-        Outcome::Skipped { .. } | Outcome::Failed { .. } => Ended::Badly,
+        Outcome::Skipped { .. } => Ended::Skipped,
+        Outcome::Failed { .. } => Ended::Failed,
     };
     let elapsed = started.elapsed();
     reporter.emit(Event::PhaseFinished { host, phase: name.to_owned(), outcome, elapsed });
     ended
 }
 
-async fn execute(phase: &'static Phase, context: Arc<Context>) -> Outcome {
+async fn execute(phase: &'static Phase, context: Arc<Context>, why: &Stop) -> Outcome {
     match with_hooks(phase, context.clone()).await {
         Ok(Done::Finished) => Outcome::Done { changes: context.changes() },
         Ok(Done::NotNeeded(reason)) => Outcome::NotNeeded { reason },
-        Err(error) if error.interrupted() => Outcome::Skipped { reason: error.to_string() },
+        Err(error) if error.interrupted() => Outcome::Skipped { reason: why.reason() },
         Err(error) => Outcome::Failed {
             unreachable: error.unreachable(),
             error: error.to_string(),

@@ -1,11 +1,13 @@
 //! Phases as data, and the scheduler that runs (phase, host) tasks as a graph.
 //!
-//! A workflow is a list of phases; [`run`] expands it over hosts, runs what is ready, wraps the operator's
+//! A workflow is a list of phases; [`run`] expands it over hosts, runs what is ready, batch by batch, wraps the operator's
 //! hooks around it and reports how every task ended. What a phase does is not decided here.
 
 mod executor;
 mod phase;
 mod plan;
+#[cfg(test)]
+mod rolling_tests;
 mod scheduler;
 mod tables;
 

@@ -56,6 +56,8 @@ impl Scope {
 pub enum Need {
     /// A phase on the same host.
     Here(&'static str),
+    /// A phase on the same host, however it ended.
+    HereEnded(&'static str),
     /// A phase on whichever host runs it first of all: the first control plane.
     FirstControlPlane(&'static str),
     /// A phase on every host that runs it; failures elsewhere do not hold this phase back.
@@ -66,7 +68,10 @@ impl Need {
     /// The phase waited for.
     pub fn phase(self) -> &'static str {
         match self {
-            Self::Here(name) | Self::FirstControlPlane(name) | Self::EverywhereEnded(name) => name,
+            Self::Here(name)
+            | Self::HereEnded(name)
+            | Self::FirstControlPlane(name)
+            | Self::EverywhereEnded(name) => name,
         }
     }
 }

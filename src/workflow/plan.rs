@@ -1,8 +1,9 @@
-//! Phases expanded over hosts: a graph of tasks.
+//! Phases expanded over hosts: a graph of tasks, cut into batches of hosts.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use crate::fleet::Pace;
 use crate::inventory::Host;
 
 use super::phase::{Need, Phase};
@@ -21,12 +22,24 @@ pub struct Task {
     pub needs: Vec<usize>,
     /// Tasks that must have ended, however, by index.
     pub needs_ended: Vec<usize>,
+    /// The batch the host is in, by index.
+    pub batch: usize,
 }
 
-/// The tasks of a run. Indices in [`Task::needs`] are always smaller than the task's own.
+impl Task {
+    /// Tasks that must have ended before this one, by index.
+    pub fn waits_for(&self) -> impl Iterator<Item = usize> {
+        self.needs.iter().chain(&self.needs_ended).copied()
+    }
+}
+
+/// The tasks of a run. Indices in [`Task::needs`] are always smaller than the task's own, and no task needs one of
+/// a later batch.
 pub struct Plan {
     /// In the order of the phase table, then of the inventory.
     pub tasks: Vec<Task>,
+    /// Names of the hosts that have tasks, batch by batch.
+    pub batches: Vec<Vec<String>>,
 }
 
 /// Which phases of a workflow are wanted.
@@ -66,44 +79,105 @@ impl Choice {
 
 impl Plan {
     /// Expand the phases over the hosts. Phases must stand behind those they need.
-    pub fn new(phases: &[&'static Phase], hosts: &[Arc<Host>], choice: &Choice) -> Self {
-        let mut tasks: Vec<Task> = Vec::new();
-        let mut index: HashMap<(&'static str, &str), usize> = HashMap::new();
-        let mut by_phase: HashMap<&'static str, Vec<usize>> = HashMap::new();
-        let wanted = |phase: &Phase| {
-            choice.only.is_empty() || choice.only.iter().any(|name| phase.is_named_by(name))
-        };
-        for phase in phases.iter().filter(|phase| wanted(phase)) {
-            let parts = phase.parts_wanted(&choice.only, &choice.skip);
-            let skipped =
-                |name: &String| phase.is_named_by(name) && phase.part_named_by(name).is_none();
-            let left_out =
-                choice.skip.iter().any(skipped) || parts.as_ref().is_some_and(Vec::is_empty);
-            for host in hosts.iter().filter(|host| phase.scope.covers(host)) {
-                let mut needs = Vec::new();
-                let mut needs_ended = Vec::new();
-                for need in phase.needs {
-                    match need {
-                        Need::Here(name) => {
-                            needs.extend(index.get(&(*name, host.name.as_str())).copied());
-                        }
-                        Need::FirstControlPlane(name) => {
-                            needs.extend(
-                                by_phase.get(name).and_then(|tasks| tasks.first()).copied(),
-                            );
-                        }
-                        Need::EverywhereEnded(name) => {
-                            needs_ended.extend(by_phase.get(name).into_iter().flatten().copied());
-                        }
+    pub fn new(
+        phases: &[&'static Phase],
+        hosts: &[Arc<Host>],
+        choice: &Choice,
+        pace: &Pace,
+    ) -> Self {
+        let mut tasks = expand(phases, hosts, choice);
+        let batches = batches(&tasks, hosts, pace);
+        let in_batch: HashMap<&str, usize> = (0..)
+            .zip(&batches)
+            .flat_map(|(batch, hosts)| hosts.iter().map(move |host| (host.as_str(), batch)))
+            .collect();
+        for task in &mut tasks {
+            task.batch = in_batch.get(task.host.as_str()).copied().unwrap_or(0);
+        }
+        Self { tasks, batches }
+    }
+}
+
+/// The hosts that have tasks, cut into batches. Whatever a host waits for on another is in its own batch or an
+/// earlier one: otherwise the batches would wait for each other for ever.
+fn batches(tasks: &[Task], hosts: &[Arc<Host>], pace: &Pace) -> Vec<Vec<String>> {
+    let mut waits: HashMap<&str, HashSet<&str>> = HashMap::new();
+    for task in tasks {
+        let others = task.waits_for().map(|index| tasks[index].host.as_str());
+        waits.entry(&task.host).or_default().extend(others.filter(|host| *host != task.host));
+    }
+    let mut left: Vec<&str> = hosts.iter().map(|host| host.name.as_str()).collect();
+    left.retain(|host| waits.contains_key(host));
+    let (mut order, mut placed) = (Vec::new(), HashSet::new());
+    loop {
+        let before = order.len();
+        left.retain(|host| {
+            let free = waits[host].is_subset(&placed);
+            if free {
+                placed.insert(*host);
+                order.push((*host).to_owned());
+            }
+            !free
+        });
+        if order.len() == before {
+            break;
+        }
+    }
+    let ranges = pace.batches(order.len());
+    let mut batches: Vec<Vec<String>> =
+        ranges.into_iter().map(|range| order[range].to_vec()).collect();
+    // Hosts that wait for each other in a circle can only go together.
+    if !left.is_empty() {
+        batches.push(left.into_iter().map(str::to_owned).collect());
+    }
+    batches
+}
+
+fn expand(phases: &[&'static Phase], hosts: &[Arc<Host>], choice: &Choice) -> Vec<Task> {
+    let mut tasks: Vec<Task> = Vec::new();
+    let mut index: HashMap<(&'static str, &str), usize> = HashMap::new();
+    let mut by_phase: HashMap<&'static str, Vec<usize>> = HashMap::new();
+    let wanted = |phase: &Phase| {
+        choice.only.is_empty() || choice.only.iter().any(|name| phase.is_named_by(name))
+    };
+    for phase in phases.iter().filter(|phase| wanted(phase)) {
+        let parts = phase.parts_wanted(&choice.only, &choice.skip);
+        let skipped =
+            |name: &String| phase.is_named_by(name) && phase.part_named_by(name).is_none();
+        let left_out = choice.skip.iter().any(skipped) || parts.as_ref().is_some_and(Vec::is_empty);
+        for host in hosts.iter().filter(|host| phase.scope.covers(host)) {
+            let mut needs = Vec::new();
+            let mut needs_ended = Vec::new();
+            for need in phase.needs {
+                match need {
+                    Need::Here(name) => {
+                        needs.extend(index.get(&(*name, host.name.as_str())).copied());
+                    }
+                    Need::HereEnded(name) => {
+                        needs_ended.extend(index.get(&(*name, host.name.as_str())).copied());
+                    }
+                    Need::FirstControlPlane(name) => {
+                        needs.extend(by_phase.get(name).and_then(|tasks| tasks.first()).copied());
+                    }
+                    Need::EverywhereEnded(name) => {
+                        needs_ended.extend(by_phase.get(name).into_iter().flatten().copied());
                     }
                 }
-                let task = tasks.len();
-                let (host_name, parts) = (host.name.clone(), parts.clone());
-                tasks.push(Task { phase, host: host_name, left_out, parts, needs, needs_ended });
-                index.insert((phase.name, host.name.as_str()), task);
-                by_phase.entry(phase.name).or_default().push(task);
             }
+            let task = tasks.len();
+            let (host_name, parts) = (host.name.clone(), parts.clone());
+            tasks.push(Task {
+                phase,
+                host: host_name,
+                left_out,
+                parts,
+                needs,
+                needs_ended,
+                batch: 0,
+            });
+            index.insert((phase.name, host.name.as_str()), task);
+            by_phase.entry(phase.name).or_default().push(task);
         }
-        Self { tasks }
     }
+    tasks
 }

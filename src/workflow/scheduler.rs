@@ -1,6 +1,6 @@
-//! Runs whatever task is ready, many at once. Knows nothing of what tasks do.
+//! Runs whatever task is ready, many at once, batch by batch. Knows nothing of what tasks do.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::future::Future;
 use std::sync::Arc;
 
@@ -8,25 +8,30 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::plan::Plan;
+use crate::fleet::{Budget, Pace};
 
-/// How a task ended, as far as its dependants care.
+/// How a task ended, as far as the rest of the run cares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {
     /// What it is for is there.
     Well,
-    /// It failed or was skipped; what needs it cannot run.
-    Badly,
+    /// It failed; what needs it cannot run, and its host counts as failed.
+    Failed,
+    /// It was not run; what needs it cannot run either.
+    Skipped,
 }
 
 /// What the scheduler wants done with a task.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
     /// Run it.
     Run,
     /// Report it as skipped because of the task with this index.
     SkipBecause(usize),
-    /// Report it as skipped because the run was interrupted.
-    Interrupted,
+    /// Report it as skipped because too many hosts failed before its own began, as this says.
+    NotStarted(String),
+    /// Report it as skipped because the run was stopped.
+    Stopped,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -36,54 +41,136 @@ enum State {
     Ended(Ended),
 }
 
-/// Run the plan: every task is given to `execute` exactly once, at most `parallel` at a time. A task whose
-/// need ended badly is given with [`Verdict::SkipBecause`]; once `cancel` fires, tasks not begun are given
-/// with [`Verdict::Interrupted`] while those under way go on to their end.
-pub async fn run<F, Fut>(plan: Arc<Plan>, parallel: usize, cancel: CancellationToken, execute: F)
-where
+/// Run the plan: every task is given to `execute` exactly once, at most `pace.parallel` at a time, and none before
+/// all tasks of earlier batches have ended. A task whose need ended badly is given with
+/// [`Verdict::SkipBecause`]; tasks of hosts that had not begun when too many others failed with
+/// [`Verdict::NotStarted`]; once `cancel` fires, tasks not begun with [`Verdict::Stopped`], while those under way
+/// go on to their end. `on_batch` is told the index of each batch in which something is run.
+pub async fn run<F, Fut>(
+    plan: Arc<Plan>,
+    pace: &Pace,
+    cancel: CancellationToken,
+    mut on_batch: impl FnMut(usize),
+    execute: F,
+) where
     F: Fn(usize, Verdict) -> Fut,
     Fut: Future<Output = Ended> + Send + 'static,
 {
-    let count = plan.tasks.len();
-    let mut states = vec![State::Waiting; count];
-    let mut open: Vec<usize> =
-        plan.tasks.iter().map(|task| task.needs.len() + task.needs_ended.len()).collect();
-    let mut dependants: Vec<Vec<usize>> = vec![Vec::new(); count];
-    for (index, task) in plan.tasks.iter().enumerate() {
-        for need in task.needs.iter().chain(&task.needs_ended) {
-            dependants[*need].push(index);
-        }
-    }
-    let mut ready: BTreeSet<usize> = (0..count).filter(|index| open[*index] == 0).collect();
+    let mut progress = Progress::new(&plan, pace);
     let mut running: JoinSet<Ended> = JoinSet::new();
     let mut indices = HashMap::new();
+    let mut announced = None;
     loop {
-        while running.len() < parallel.max(1) {
-            let Some(index) = ready.pop_first() else { break };
-            let verdict = verdict(&plan, &states, index, &cancel);
-            states[index] = State::Running;
+        while running.len() < pace.parallel.max(1) {
+            let Some(index) = progress.next() else { break };
+            let verdict = progress.verdict(index, &cancel);
+            let batch = plan.tasks[index].batch;
+            if verdict == Verdict::Run && announced != Some(batch) {
+                announced = Some(batch);
+                on_batch(batch);
+            }
             indices.insert(running.spawn(execute(index, verdict)).id(), index);
         }
         let Some(finished) = running.join_next_with_id().await else { break };
         // A panic has been printed by the panic hook; what needs the task must not run.
-        let (id, ended) = finished.unwrap_or_else(|error| (error.id(), Ended::Badly));
-        let Some(index) = indices.remove(&id) else { continue };
-        states[index] = State::Ended(ended);
-        for dependant in &dependants[index] {
-            open[*dependant] -= 1;
-            if open[*dependant] == 0 {
-                ready.insert(*dependant);
-            }
+        let (id, ended) = finished.unwrap_or_else(|error| (error.id(), Ended::Failed));
+        if let Some(index) = indices.remove(&id) {
+            progress.ended(index, ended);
         }
     }
 }
 
-fn verdict(plan: &Plan, states: &[State], index: usize, cancel: &CancellationToken) -> Verdict {
-    let bad =
-        plan.tasks[index].needs.iter().find(|need| states[**need] == State::Ended(Ended::Badly));
-    match bad {
-        Some(need) => Verdict::SkipBecause(*need),
-        None if cancel.is_cancelled() => Verdict::Interrupted,
-        None => Verdict::Run,
+/// How far a plan has come.
+struct Progress<'a> {
+    plan: &'a Plan,
+    states: Vec<State>,
+    /// For each task, how many it still waits for.
+    open: Vec<usize>,
+    dependants: Vec<Vec<usize>>,
+    /// Tasks that wait for no other, by batch.
+    ready: BTreeSet<(usize, usize)>,
+    /// For each batch, how many of its tasks have not ended.
+    left: Vec<usize>,
+    /// The batch that runs.
+    batch: usize,
+    begun: HashSet<&'a str>,
+    failed: HashSet<&'a str>,
+    budget: Budget,
+}
+
+impl<'a> Progress<'a> {
+    fn new(plan: &'a Plan, pace: &Pace) -> Self {
+        let count = plan.tasks.len();
+        let mut dependants: Vec<Vec<usize>> = vec![Vec::new(); count];
+        let mut left = vec![0; plan.batches.len()];
+        for (index, task) in plan.tasks.iter().enumerate() {
+            left[task.batch] += 1;
+            for need in task.waits_for() {
+                dependants[need].push(index);
+            }
+        }
+        let open: Vec<usize> = plan.tasks.iter().map(|task| task.waits_for().count()).collect();
+        let free = (0..count).filter(|index| open[*index] == 0);
+        Self {
+            plan,
+            states: vec![State::Waiting; count],
+            ready: free.map(|index| (plan.tasks[index].batch, index)).collect(),
+            open,
+            dependants,
+            left,
+            batch: 0,
+            begun: HashSet::new(),
+            failed: HashSet::new(),
+            budget: pace.budget(plan.batches.iter().map(Vec::len).sum()),
+        }
+    }
+
+    /// The next task that may begin.
+    fn next(&mut self) -> Option<usize> {
+        let (batch, index) = *self.ready.first()?;
+        if batch > self.batch {
+            return None;
+        }
+        self.ready.pop_first();
+        self.states[index] = State::Running;
+        Some(index)
+    }
+
+    fn verdict(&mut self, index: usize, cancel: &CancellationToken) -> Verdict {
+        let task = &self.plan.tasks[index];
+        let ended_badly = |need: &&usize| {
+            matches!(self.states[**need], State::Ended(Ended::Failed | Ended::Skipped))
+        };
+        if !self.begun.contains(task.host.as_str())
+            && let Some(reason) = self.budget.used_up()
+        {
+            return Verdict::NotStarted(reason);
+        }
+        match task.needs.iter().find(ended_badly) {
+            Some(need) => Verdict::SkipBecause(*need),
+            None if cancel.is_cancelled() => Verdict::Stopped,
+            None => {
+                self.begun.insert(&task.host);
+                Verdict::Run
+            }
+        }
+    }
+
+    fn ended(&mut self, index: usize, ended: Ended) {
+        let task = &self.plan.tasks[index];
+        self.states[index] = State::Ended(ended);
+        if ended == Ended::Failed && self.failed.insert(&task.host) {
+            self.budget.host_failed();
+        }
+        for dependant in &self.dependants[index] {
+            self.open[*dependant] -= 1;
+            if self.open[*dependant] == 0 {
+                self.ready.insert((self.plan.tasks[*dependant].batch, *dependant));
+            }
+        }
+        self.left[task.batch] -= 1;
+        while self.left.get(self.batch) == Some(&0) {
+            self.batch += 1;
+        }
     }
 }

@@ -6,7 +6,7 @@
 use super::phase::{Need, Phase, Scope};
 use crate::phases::{cluster, init, join, prepare, reset};
 
-use Need::{EverywhereEnded, FirstControlPlane, Here};
+use Need::{EverywhereEnded, FirstControlPlane, Here, HereEnded};
 
 macro_rules! phases {
     ($($constant:ident = $name:literal, $summary:literal, $scope:ident, [$($need:expr),*],
@@ -93,7 +93,7 @@ phases! {
         reset::remove_etcd_member::run;
     CLEANUP_NODE = "reset/cleanup-node", "Stop the kubelet, remove pods, mounts and kubeadm's files",
         EveryHost,
-        [Here("reset/preflight"), Here("reset/remove-etcd-member"), EverywhereEnded("reset/delete-node")],
+        [Here("reset/preflight"), Here("reset/remove-etcd-member"), HereEnded("reset/delete-node")],
         reset::cleanup_node::run;
 }
 
