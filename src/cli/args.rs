@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::fleet::{Pace, Share};
 use crate::inventory;
+use crate::node::Owner;
 use crate::workflow::Choice;
 
 /// kubeadm for a whole inventory: preflight, init, join and reset over SSH, from one workstation.
@@ -128,6 +129,8 @@ pub enum Command {
     Reset(ResetArgs),
     /// Run a command on the selected hosts
     Exec(ExecArgs),
+    /// Copy files and trees to the selected hosts, or fetch them from there
+    Copy(CopyArgs),
     /// Look at the inventory without contacting a host
     Inventory {
         /// What to look at.
@@ -276,6 +279,64 @@ pub struct ExecArgs {
     pub command: Vec<String>,
 }
 
+/// `fleetadm copy`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "DEST is the name of the copy. Where it ends with / or there are several sources, it is a \
+    directory for them. Without a leading / it is relative to the login directory. Only what differs is copied, \
+    by checksum; nothing is deleted, and symbolic links are copied as such and not followed. \
+    With --fetch, /etc/motd of the host node-1 becomes DIR/node-1/etc/motd."
+)]
+#[command(
+    override_usage = "fleetadm copy [OPTIONS] <SRC>... <DEST>\n       fleetadm copy [OPTIONS] --fetch <REMOTE>... <DIR>"
+)]
+pub struct CopyArgs {
+    /// Fetch from the hosts, into a directory for each of them
+    #[arg(long)]
+    pub fetch: bool,
+    /// Read and write as root even where the login user is not
+    #[arg(long = "become")]
+    pub become_root: bool,
+    /// Mode of the files, in octal, in place of their own
+    #[arg(long, value_name = "MODE", value_parser = mode, conflicts_with = "fetch")]
+    pub mode: Option<u32>,
+    /// Owner of what is written, in place of whoever writes it
+    #[arg(long, value_name = "USER[:GROUP]", value_parser = Owner::parse, conflicts_with = "fetch")]
+    pub owner: Option<Owner>,
+    /// Most to take from one host: bytes, or with K, M, G or T behind
+    #[arg(long, value_name = "SIZE", value_parser = size, default_value = "10G")]
+    pub max_size: u64,
+    /// Say what would change, and touch nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// In a dry run, leave out how text files differ
+    #[arg(long)]
+    pub no_diff: bool,
+    /// What to copy, and where to
+    #[arg(required = true, num_args = 2.., value_name = "PATH")]
+    pub paths: Vec<String>,
+}
+
+fn mode(text: &str) -> Result<u32, &'static str> {
+    let mode = u32::from_str_radix(text, 8).ok().filter(|mode| *mode <= 0o7777);
+    mode.filter(|_| !text.starts_with('+')).ok_or("expected an octal mode, as 0644")
+}
+
+fn size(text: &str) -> Result<u64, &'static str> {
+    let digits = text.trim_end_matches(['K', 'M', 'G', 'T']);
+    let shift = match &text[digits.len()..] {
+        "" => 0,
+        "K" => 10,
+        "M" => 20,
+        "G" => 30,
+        "T" => 40,
+        _ => 64,
+    };
+    let number = digits.parse::<u64>().ok().filter(|_| !digits.starts_with('+'));
+    let size = number.and_then(|number| number.checked_mul(1u64.checked_shl(shift)?));
+    size.ok_or("expected bytes, or a number with K, M, G or T behind")
+}
+
 /// `fleetadm inventory`.
 #[derive(Debug, Subcommand)]
 pub enum InventoryCommand {
@@ -294,6 +355,32 @@ impl RunArgs {
         Choice {
             only: only.map(str::to_owned).into_iter().collect(),
             skip: self.skip_phases.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn batches_modes_and_sizes() {
+        assert_eq!(batch_size("25%"), Ok(Share::Percent(25)));
+        assert!(["0", "0%", "-1", ""].iter().all(|text| batch_size(text).is_err()));
+        assert_eq!(mode("0644"), Ok(0o644));
+        assert!(["", "9", "+644", "10000", "u+x"].iter().all(|text| mode(text).is_err()));
+        assert_eq!(size("12"), Ok(12));
+        assert_eq!(size("3K"), Ok(3 << 10));
+        assert_eq!(size("2T"), Ok(2 << 40));
+        for text in ["", "K", "1KK", "1k", "-1", "+1", "99999999T"] {
+            assert!(size(text).is_err(), "{text}");
         }
     }
 }

@@ -1,6 +1,7 @@
 //! One file per command: its arguments, and what it prints. Logic lives in the layers below.
 
 mod args;
+mod copy;
 mod exec;
 mod failure;
 mod inventory;
@@ -29,6 +30,7 @@ pub fn run(cli: Cli) -> u8 {
         }
         Command::Inventory { command } => inventory::run(&cli.global, command),
         Command::Exec(args) => exec::run(&cli.global, args),
+        Command::Copy(args) => copy::run(&cli.global, args),
         Command::Preflight(args) => preflight::run(&cli.global, args),
         Command::Apply(args) => workflows::apply(&cli.global, args),
         Command::Init(args) => workflows::init(&cli.global, args),

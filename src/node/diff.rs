@@ -44,7 +44,7 @@ pub(super) fn compare(
     FileChange { path: wanted.path.to_owned(), action, detail }
 }
 
-fn content_difference(wanted: &Wanted<'_>, old: &[u8], is_new: bool) -> String {
+pub(super) fn content_difference(wanted: &Wanted<'_>, old: &[u8], is_new: bool) -> String {
     let (kind, new) = (if is_new { "is new" } else { "differs" }, wanted.content);
     if wanted.secret {
         return format!("secret content {kind}");

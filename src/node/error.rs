@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::facts::FactsError;
 use crate::report::printable_line;
+use crate::ssh::SshError;
 
 use super::transport::{Exit, Output, TransportError};
 
@@ -74,6 +75,16 @@ pub enum NodeError {
 }
 
 impl NodeError {
+    /// The host could not be reached, or the connection was lost (exit status 4 rather than 3).
+    pub fn is_unreachable(&self) -> bool {
+        match self {
+            Self::Transport { source: TransportError::Lost(source), .. } => source
+                .downcast_ref::<SshError>()
+                .is_some_and(|error| error.could_not_reach() || error.is_lost()),
+            _ => false,
+        }
+    }
+
     pub(super) fn failed(host: &str, action: String, output: &Output) -> Self {
         let stderr = String::from_utf8_lossy(&output.stderr);
         let mut detail = last_lines(&stderr);
@@ -118,7 +129,7 @@ fn hint(stderr: &str) -> Option<&'static str> {
             "Operation not permitted",
             "root is needed (`become` in the inventory), or the file is immutable",
         ),
-        ("Permission denied", "root is needed: check `become` in the inventory"),
+        ("Permission denied", "root is needed: check `become` in the inventory, and --become here"),
         ("tar: not found", "install tar on the host"),
         ("tar: command not found", "install tar on the host"),
         ("target is busy", "stop what uses it: `fuser -vm` with the path names the processes"),

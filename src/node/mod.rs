@@ -9,6 +9,7 @@ mod archive;
 mod binaries;
 mod change;
 mod cleanup;
+mod copy;
 mod diff;
 mod error;
 pub mod facts;
@@ -30,13 +31,14 @@ use zeroize::Zeroizing;
 pub use archive::image_names;
 pub use binaries::LocalFile;
 pub use change::{Change, FileAction, FileChange};
+pub use copy::{CopyError, CopyMode, Fetch, Owner, Push};
 pub use error::NodeError;
 pub use facts::FactsRequest;
 pub use files::{FileBatch, NodeDirectory, NodeFile, RemoteFile};
 pub use over_ssh::SshTransport;
 pub use payload::Payload;
 pub use services::ServiceAction;
-pub use transport::{Exit, Input, MAX_OUTPUT, Output, Transport, TransportError};
+pub use transport::{Exit, Flow, Input, MAX_OUTPUT, Output, Transport, TransportError};
 
 /// Whether actions are carried out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

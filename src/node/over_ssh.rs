@@ -8,51 +8,96 @@ use zeroize::Zeroizing;
 use crate::fleet::Link;
 use crate::ssh::{self, RunOptions, SshError};
 
-use super::transport::{Exit, Input, MAX_OUTPUT, Output, Transport, TransportError};
+use super::transport::{Exit, Flow, Input, MAX_OUTPUT, Output, Transport, TransportError};
 
-/// Limit for commands that are fed a file of any size.
+/// Limit for commands that read or print a file of any size.
 const STREAM_TIMEOUT: Duration = Duration::from_secs(3600);
 
-/// Runs commands as root over the SSH connection to one host. Where that was lost, the next command has a new one; the
-/// one that was running has failed.
-pub struct SshTransport(Link);
+/// Runs commands over the SSH connection to one host. Where that was lost, the next command has a new one; the one that
+/// was running has failed.
+pub struct SshTransport {
+    link: Link,
+    as_root: bool,
+    limit: Option<Duration>,
+}
 
 impl SshTransport {
-    /// A transport over a link.
+    /// Commands are run as root.
     pub fn new(link: Link) -> Self {
-        Self(link)
+        Self { link, as_root: true, limit: None }
+    }
+
+    /// Commands are run as the login user.
+    pub fn as_login_user(link: Link) -> Self {
+        Self { link, as_root: false, limit: None }
+    }
+
+    /// Let a command take so long, in place of the inventory's `command_timeout`.
+    #[must_use]
+    pub fn with_limit(self, limit: Option<Duration>) -> Self {
+        Self { limit, ..self }
+    }
+
+    /// What is streamed is large, and how long it takes is the network's affair.
+    fn options(&self, streams: bool) -> RunOptions {
+        RunOptions {
+            as_root: self.as_root,
+            timeout: self.limit.or(streams.then_some(STREAM_TIMEOUT)),
+            stdout_limit: MAX_OUTPUT,
+            ..RunOptions::default()
+        }
     }
 }
 
 #[async_trait]
 impl Transport for SshTransport {
     async fn run(&self, command: &str, input: Input) -> Result<Output, TransportError> {
-        let input = match input {
-            Input::Empty => ssh::Input::None,
-            Input::Bytes(bytes) => ssh::Input::Bytes(bytes),
-            Input::Reader(reader) => ssh::Input::Reader(reader),
-        };
-        // What is streamed is large, and how long it takes is the network's affair.
-        let timeout = matches!(input, ssh::Input::Reader(_)).then_some(STREAM_TIMEOUT);
-        let options = RunOptions {
-            as_root: true,
-            timeout,
-            stdout_limit: MAX_OUTPUT,
-            ..RunOptions::default()
-        };
-        let output = async { self.0.connection().await?.run_with(command, input, &options).await };
-        let output = output.await.map_err(|error| match error {
-            SshError::Timeout { limit } => TransportError::TimedOut(limit),
-            SshError::OutputTooLong { limit, .. } => TransportError::TooMuchOutput(limit),
-            error => TransportError::Lost(Box::new(error)),
-        })?;
-        Ok(Output {
-            exit: match output.exit {
-                ssh::Exit::Code(code) => Exit::Status(code.cast_unsigned()),
-                ssh::Exit::Signal(name) => Exit::Signal(name),
-            },
-            stdout: Zeroizing::new(output.stdout),
-            stderr: output.stderr,
-        })
+        let options = self.options(matches!(input, Input::Reader(_)));
+        let connection = self.link.connection().await.map_err(failed)?;
+        let output = connection.run_with(command, adapt(input), &options).await;
+        output.map(finished).map_err(failed)
+    }
+
+    async fn stream(
+        &self,
+        command: &str,
+        input: Input,
+        sink: &mut (dyn for<'d> FnMut(&'d [u8]) -> Flow + Send),
+    ) -> Result<Output, TransportError> {
+        let options = self.options(true);
+        let wanted = |data: &[u8]| sink(data) == Flow::GoOn;
+        let connection = self.link.connection().await.map_err(failed)?;
+        match connection.run_streaming(command, adapt(input), &options, wanted).await {
+            Ok(Some(output)) => Ok(finished(output)),
+            Ok(None) => Err(TransportError::Stopped),
+            Err(error) => Err(failed(error)),
+        }
+    }
+}
+
+fn adapt(input: Input) -> ssh::Input {
+    match input {
+        Input::Empty => ssh::Input::None,
+        Input::Bytes(bytes) => ssh::Input::Bytes(bytes),
+        Input::Reader(reader) => ssh::Input::Reader(reader),
+    }
+}
+
+fn finished(output: ssh::Output) -> Output {
+    Output {
+        exit: match output.exit {
+            ssh::Exit::Code(code) => Exit::Status(code.cast_unsigned()),
+            ssh::Exit::Signal(name) => Exit::Signal(name),
+        },
+        stdout: Zeroizing::new(output.stdout),
+        stderr: output.stderr,
+    }
+}
+
+fn failed(error: SshError) -> TransportError {
+    match error {
+        SshError::Timeout { limit } => TransportError::TimedOut(limit),
+        SshError::OutputTooLong { limit, .. } => TransportError::TooMuchOutput(limit),
+        error => TransportError::Lost(Box::new(error)),
     }
 }

@@ -14,14 +14,32 @@ use zeroize::Zeroizing;
 /// is broken or hostile.
 pub const MAX_OUTPUT: usize = 64 << 20;
 
-/// Runs commands on one host as root.
+/// Runs commands on one host, as root unless it was made otherwise.
 #[async_trait]
 pub trait Transport: Send + Sync {
-    /// Run a command line for a POSIX shell as root, and wait for its end.
+    /// Run a command line for a POSIX shell, and wait for its end.
     ///
     /// Input and output flow at the same time. A command that ends without reading its input is no
     /// error. Output beyond [`MAX_OUTPUT`] may be answered with [`TransportError::TooMuchOutput`].
     async fn run(&self, command: &str, input: Input) -> Result<Output, TransportError>;
+
+    /// The same, for output of any size: `sink` is given it as it arrives, and [`Output::stdout`] stays
+    /// empty. Where `sink` says [`Flow::Stop`] the command is given up, with [`TransportError::Stopped`].
+    async fn stream(
+        &self,
+        command: &str,
+        input: Input,
+        sink: &mut (dyn for<'d> FnMut(&'d [u8]) -> Flow + Send),
+    ) -> Result<Output, TransportError>;
+}
+
+/// Whether more is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flow {
+    /// Yes.
+    GoOn,
+    /// No.
+    Stop,
 }
 
 /// What a command reads.
@@ -94,4 +112,7 @@ pub enum TransportError {
     /// It printed too much.
     #[error("more than {0} bytes of output")]
     TooMuchOutput(usize),
+    /// Whoever read its output wanted no more.
+    #[error("given up because of what it printed")]
+    Stopped,
 }

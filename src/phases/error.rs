@@ -4,7 +4,7 @@ use crate::cluster::YamlError;
 use crate::cluster::kubeconfig;
 use crate::kubernetes::ApiError;
 use crate::kubernetes::objects::TemplateError;
-use crate::node::{NodeError, TransportError};
+use crate::node::NodeError;
 use crate::pki;
 use crate::ssh::SshError;
 
@@ -70,9 +70,7 @@ impl PhaseError {
     pub fn unreachable(&self) -> bool {
         match self {
             Self::Ssh(error) => error.could_not_reach() || error.is_lost(),
-            Self::Node(NodeError::Transport { source: TransportError::Lost(source), .. }) => source
-                .downcast_ref::<SshError>()
-                .is_some_and(|error| error.could_not_reach() || error.is_lost()),
+            Self::Node(error) => error.is_unreachable(),
             Self::ControlPlane { source, .. } => source.unreachable(),
             _ => false,
         }

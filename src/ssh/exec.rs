@@ -217,7 +217,7 @@ impl Connection {
         privilege::root_command(self.become_root(), command)
     }
 
-    async fn execute(
+    pub(super) async fn execute(
         &self,
         command: &str,
         input: Input,

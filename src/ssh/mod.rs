@@ -29,6 +29,7 @@ mod secrets;
 mod sessions;
 mod settings;
 mod shared;
+mod stream;
 mod tunnel;
 mod wire;
 

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use fleetadm::node::{Exit, Input, Mode, Node, Output, Payload, Transport, TransportError};
+use fleetadm::node::{Exit, Flow, Input, Mode, Node, Output, Payload, Transport, TransportError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use zeroize::Zeroizing;
 
@@ -151,6 +151,21 @@ impl Transport for Host {
             None => Exit::Signal("KILL".to_owned()),
         };
         Ok(Output { exit, stdout: printed, stderr: complained })
+    }
+
+    async fn stream(
+        &self,
+        command: &str,
+        input: Input,
+        sink: &mut (dyn for<'d> FnMut(&'d [u8]) -> Flow + Send),
+    ) -> Result<Output, TransportError> {
+        let mut output = self.run(command, input).await?;
+        for piece in std::mem::take(&mut *output.stdout).chunks(1000) {
+            if sink(piece) == Flow::Stop {
+                return Err(TransportError::Stopped);
+            }
+        }
+        Ok(output)
     }
 }
 

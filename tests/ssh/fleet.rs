@@ -1,6 +1,6 @@
 //! Many hosts at once.
 
-use fleetadm::fleet::{Fleet, Outcome, run_all};
+use fleetadm::fleet::{Fleet, Outcome, Pace, run_all};
 use fleetadm::inventory::Host;
 use fleetadm::ssh::{Input, SshError};
 use tokio_util::sync::CancellationToken;
@@ -15,7 +15,8 @@ async fn a_fleet_connects_once_per_host() {
     hosts[5].ssh.port = Some(said(free_port()));
     let fleet = Fleet::new(connector(), 4);
     let cancel = CancellationToken::new();
-    let outcomes = run_all(&hosts, 12, &cancel, |host| fleet.connection(host)).await;
+    let outcomes =
+        run_all(&hosts, &Pace::parallel(12), &cancel, |_| {}, |host| fleet.connection(host)).await;
     for (index, (host, outcome)) in outcomes.iter().enumerate() {
         assert_eq!(host.name, format!("node-{index}"));
         match outcome {

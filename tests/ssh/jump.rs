@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use fleetadm::fleet::{Fleet, Outcome, run_all};
+use fleetadm::fleet::{Fleet, Outcome, Pace, run_all};
 use fleetadm::inventory::{Hop, Host};
 use fleetadm::ssh::{HostKeyError, Input, SshError};
 use tokio_util::sync::CancellationToken;
@@ -80,7 +80,8 @@ async fn a_jump_host_out_of_reach_is_named_and_tried_once() {
     let fleet = Fleet::new(connector(), 4);
     let begun = Instant::now();
     let cancel = CancellationToken::new();
-    let outcomes = run_all(&hosts, 20, &cancel, |host| fleet.connection(host)).await;
+    let outcomes =
+        run_all(&hosts, &Pace::parallel(20), &cancel, |_| {}, |host| fleet.connection(host)).await;
     for (_, outcome) in outcomes {
         let Outcome::Failed(error) = outcome else { panic!("{outcome:?}") };
         assert!(error.could_not_reach());
@@ -175,7 +176,8 @@ async fn a_lost_jump_host_is_named_and_reconnected() {
         .collect();
     let fleet = Fleet::new(connector(), 5);
     let cancel = CancellationToken::new();
-    let connect = || run_all(&hosts, 5, &cancel, |host| fleet.connection(host));
+    let pace = Pace::parallel(5);
+    let connect = || run_all(&hosts, &pace, &cancel, |_| {}, |host| fleet.connection(host));
     let mut connections = Vec::new();
     for (_, outcome) in connect().await {
         let Outcome::Done(connection) = outcome else { panic!("{outcome:?}") };
@@ -261,10 +263,16 @@ async fn three_hundred_hosts_through_one_jump_host() {
         .collect();
     let fleet = Fleet::new(connector(), 64);
     let begun = Instant::now();
-    let outcomes = run_all(&hosts, 64, &CancellationToken::new(), async |host| {
-        let connection = fleet.connection(host).await?;
-        connection.run("true", Input::None).await
-    })
+    let outcomes = run_all(
+        &hosts,
+        &Pace::parallel(64),
+        &CancellationToken::new(),
+        |_| {},
+        async |host| {
+            let connection = fleet.connection(host).await?;
+            connection.run("true", Input::None).await
+        },
+    )
     .await;
     eprintln!("300 hosts took {:?}", begun.elapsed());
     for (host, outcome) in outcomes {
