@@ -34,7 +34,8 @@ impl Sandbox {
 
     /// Where a path lies; for people and for reading.
     pub(super) fn path(&self, path: &str) -> PathBuf {
-        self.root.join(path)
+        // Joined with nothing it would end with a slash, and a link at its place would be followed.
+        if path.is_empty() { self.root.clone() } else { self.root.join(path) }
     }
 
     /// What is at a path. Everything on the way there is a directory, or is not there yet.
