@@ -17,7 +17,7 @@ use super::error::{Fault, SshError};
 use super::handshake;
 use super::hops::Hops;
 use super::keys::KeyFile;
-use super::known_hosts::{HostKeys, KnownHostsFile};
+use super::known_hosts::{HostKeyCheck, KnownHosts};
 use super::resolver::Resolver;
 use super::retry;
 use super::route::Route;
@@ -33,7 +33,7 @@ pub struct Connector {
     resolver: Arc<Resolver>,
     secrets: Arc<Secrets>,
     key_files: FileCache<KeyFile>,
-    known_hosts: FileCache<KnownHostsFile>,
+    known_hosts: Arc<KnownHosts>,
     hops: Hops,
     reporter: Option<Reporter>,
 }
@@ -50,7 +50,7 @@ impl Connector {
         Self { secrets, ..self }
     }
 
-    /// The same, telling `reporter` what is tried again, and why.
+    /// The same, telling `reporter` which host keys are added, and what is tried again and why.
     #[must_use]
     pub fn reporting_to(self, reporter: Reporter) -> Self {
         Self { reporter: Some(reporter), ..self }
@@ -153,12 +153,13 @@ impl Connector {
 
     async fn attempt(&self, host: &str, route: &Route) -> Result<Connection, SshError> {
         let settings = &route.settings;
-        let (host_name, port) = (settings.host_name.value.as_str(), settings.port.value);
-        let host_keys = HostKeys::collect(host_name, port, &self.known_hosts(settings))?;
+        let host_key = HostKeyCheck::new(&self.known_hosts, settings, host)?;
         let user = user(settings, &settings.endpoint())?;
         let dialled = self.dial(host, route).await?;
         let via = dialled.via.clone();
-        let result = self.log_in_over(dialled, settings, host_keys, user).await;
+        let result = self.log_in_over(dialled, settings, &host_key, user).await;
+        // Said even when nothing came of the connection: the key is there now.
+        self.say_added(host, &host_key);
         result.map_err(|error| match via {
             // Whatever it looks like from here, that is what happened.
             Some(via) if via.is_closed() && !matches!(error, SshError::HostKey(_)) => {
@@ -174,14 +175,14 @@ impl Connector {
         &self,
         dialled: Dialled,
         settings: &Settings,
-        host_keys: HostKeys,
+        host_key: &HostKeyCheck,
         user: String,
     ) -> Result<Connection, SshError> {
         let Dialled { wire, lifeline, via, deadline } = dialled;
         let endpoint = settings.endpoint();
         let ending = Ending::default();
-        let config = Arc::new(config(settings, &host_keys));
-        let client = Client::new(host_keys, ending.clone());
+        let config = Arc::new(config(settings, host_key));
+        let client = Client::new(host_key.clone(), ending.clone());
         let handshake = client::connect_stream(config, wire, client);
         let mut handle = match timeout_at(deadline.at, handshake).await {
             Ok(Ok(handle)) => handle,
@@ -225,9 +226,14 @@ impl Connector {
         auth::authenticate(handle, ending, user, &sources).await
     }
 
-    fn known_hosts(&self, settings: &Settings) -> Vec<Arc<KnownHostsFile>> {
-        let read = |path: &PathBuf| self.known_hosts.get(path, KnownHostsFile::read);
-        settings.known_hosts.value.iter().map(read).collect()
+    fn say_added(&self, host: &str, host_key: &HostKeyCheck) {
+        if let (Some(reporter), Some(added)) = (&self.reporter, host_key.added()) {
+            reporter.emit(Event::Warning {
+                host: host.to_owned(),
+                phase: "connect".to_owned(),
+                text: format!("host key added: {added}"),
+            });
+        }
     }
 }
 
@@ -239,7 +245,7 @@ fn user(settings: &Settings, endpoint: &str) -> Result<String, SshError> {
     })
 }
 
-fn config(settings: &Settings, host_keys: &HostKeys) -> client::Config {
+fn config(settings: &Settings, host_key: &HostKeyCheck) -> client::Config {
     // AES-GCM takes 0.6 of the CPU time of ChaCha20 on anything with AES instructions.
     let ciphers = [cipher::AES_128_GCM, cipher::AES_256_GCM, cipher::CHACHA20_POLY1305];
     let rest = Preferred::DEFAULT.cipher.iter().copied();
@@ -250,7 +256,8 @@ fn config(settings: &Settings, host_keys: &HostKeys) -> client::Config {
         keepalive_interval: Some(settings.keepalive.value).filter(|interval| !interval.is_zero()),
         keepalive_max: settings.keepalive_count.value,
         preferred: Preferred {
-            key: host_keys.algorithms().into(),
+            key: host_key.algorithms().into(),
+            host_key_certificates: host_key.certificate_algorithms().into(),
             cipher: ciphers.into_iter().chain(rest).collect::<Vec<_>>().into(),
             ..Preferred::DEFAULT
         },
