@@ -1,6 +1,6 @@
 //! What can go wrong with a connection, each with a message that says what to try.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// A failure of a connection, a command or a tunnel. The message is one line, without the host's
@@ -167,7 +167,7 @@ pub enum HostKeyError {
         /// `without a certificate`, or what is wrong with the one it has.
         reason: String,
         /// Where the authority is written.
-        file: PathBuf,
+        file: Box<Path>,
         /// Line in that file, from 1.
         line: usize,
         /// What to give `--limit` to select the host, or one behind it.
@@ -188,7 +188,7 @@ pub enum HostKeyError {
         /// Key type and SHA256 fingerprint on record.
         known: String,
         /// Where the known key is written.
-        file: PathBuf,
+        file: Box<Path>,
         /// Line in that file, from 1.
         line: usize,
         /// What to give `--limit` to select the host, or one behind it.
@@ -205,7 +205,7 @@ pub enum HostKeyError {
         /// Key type and SHA256 fingerprint.
         fingerprint: String,
         /// Where the mark is written.
-        file: PathBuf,
+        file: Box<Path>,
         /// Line in that file, from 1.
         line: usize,
     },
@@ -223,7 +223,7 @@ pub enum HostKeyError {
         /// Key type and SHA256 fingerprint of the authority.
         authority: String,
         /// Where the mark is written.
-        file: PathBuf,
+        file: Box<Path>,
         /// Line in that file, from 1.
         line: usize,
     },

@@ -1,6 +1,6 @@
 //! What the known_hosts files say about one host, and whether that covers what it presented.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 
 use russh::keys::ssh_key::public::KeyData;
@@ -35,7 +35,7 @@ struct Record {
     exact: bool,
     marker: Option<Marker>,
     key: PublicKey,
-    file: PathBuf,
+    file: Box<Path>,
     line: usize,
 }
 
@@ -62,7 +62,7 @@ impl HostKeys {
                         exact,
                         marker: entry.marker,
                         key: entry.key.clone(),
-                        file: file.path().to_owned(),
+                        file: file.path().into(),
                         line: entry.line,
                     });
                 }

@@ -31,7 +31,7 @@ fn collect(names: &Names, texts: &[&str]) -> HostKeys {
     let label = Label { endpoint: "10.0.0.1:22".to_owned(), host: "node-1".into() };
     let mut host_keys = HostKeys::collect(names, &label, &files).unwrap();
     for record in &mut host_keys.records {
-        record.file = record.file.file_name().unwrap().into();
+        record.file = Path::new(record.file.file_name().unwrap()).into();
     }
     host_keys
 }
