@@ -4,6 +4,8 @@
 
 mod connections;
 mod run;
+mod trust;
 
 pub use connections::{Fleet, Link};
 pub use run::{Outcome, run_all};
+pub use trust::{Consent, Trust, Unconfirmed};

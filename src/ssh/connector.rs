@@ -1,7 +1,6 @@
 //! Opening connections: what is read once per run, and the way from an address to a login.
 
 use std::future::Future;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use russh::client::{self, Handle};
@@ -13,7 +12,7 @@ use super::cache::FileCache;
 use super::connection::{Client, Connection, Ending, Parts};
 use super::dial::{Dialled, dial};
 use super::environment::Environment;
-use super::error::{Fault, SshError};
+use super::error::SshError;
 use super::handshake;
 use super::hops::Hops;
 use super::keys::KeyFile;
@@ -33,7 +32,7 @@ pub struct Connector {
     resolver: Arc<Resolver>,
     secrets: Arc<Secrets>,
     key_files: FileCache<KeyFile>,
-    known_hosts: Arc<KnownHosts>,
+    pub(super) known_hosts: Arc<KnownHosts>,
     hops: Hops,
     reporter: Option<Reporter>,
 }
@@ -54,6 +53,11 @@ impl Connector {
     #[must_use]
     pub fn reporting_to(self, reporter: Reporter) -> Self {
         Self { reporter: Some(reporter), ..self }
+    }
+
+    /// Whom to ask what only the operator knows.
+    pub fn secrets(&self) -> &Secrets {
+        &self.secrets
     }
 
     /// How `host` is reached, and who says so. This may block: OpenSSH's configuration can ask for commands to be run.
@@ -160,14 +164,7 @@ impl Connector {
         let result = self.log_in_over(dialled, settings, &host_key, user).await;
         // Said even when nothing came of the connection: the key is there now.
         self.say_added(host, &host_key);
-        result.map_err(|error| match via {
-            // Whatever it looks like from here, that is what happened.
-            Some(via) if via.is_closed() && !matches!(error, SshError::HostKey(_)) => {
-                let endpoint = via.endpoint().to_owned();
-                SshError::Jump { endpoint, error: Box::new(via.ended()) }
-            }
-            _ => error,
-        })
+        result.map_err(|error| of_jump_host(via, error))
     }
 
     /// Shake hands and log in over a stream to the server.
@@ -189,11 +186,7 @@ impl Connector {
             Ok(Err(error)) => {
                 return Err(handshake::error(endpoint, error, &ending, &lifeline.greeting()));
             }
-            Err(_) => {
-                let reason = deadline.passed("no SSH handshake");
-                let reason = format!("{reason}; is it an SSH server, and is it overloaded?");
-                return Err(SshError::Unreachable { endpoint, reason, fault: Fault::Silent });
-            }
+            Err(_) => return Err(handshake::late(endpoint, deadline)),
         };
 
         let login = self.log_in(&mut handle, &ending, &user, settings);
@@ -237,6 +230,18 @@ impl Connector {
     }
 }
 
+/// `error` of a server, or that of the jump host `via` where that was lost.
+pub(super) fn of_jump_host(via: Option<Connection>, error: SshError) -> SshError {
+    match via {
+        // Whatever it looks like from here, that is what happened.
+        Some(via) if via.is_closed() && !matches!(error, SshError::HostKey(_)) => {
+            let endpoint = via.endpoint().to_owned();
+            SshError::Jump { endpoint, error: Box::new(via.ended()) }
+        }
+        _ => error,
+    }
+}
+
 fn user(settings: &Settings, endpoint: &str) -> Result<String, SshError> {
     settings.user.value.clone().ok_or_else(|| SshError::Authentication {
         endpoint: endpoint.to_owned(),
@@ -246,10 +251,6 @@ fn user(settings: &Settings, endpoint: &str) -> Result<String, SshError> {
 }
 
 fn config(settings: &Settings, host_key: &HostKeyCheck) -> client::Config {
-    // AES-GCM takes 0.6 of the CPU time of ChaCha20 on anything with AES instructions.
-    let ciphers = [cipher::AES_128_GCM, cipher::AES_256_GCM, cipher::CHACHA20_POLY1305];
-    let rest = Preferred::DEFAULT.cipher.iter().copied();
-    let rest = rest.filter(|name| !ciphers.contains(name));
     client::Config {
         nodelay: true,
         inactivity_timeout: None,
@@ -258,10 +259,21 @@ fn config(settings: &Settings, host_key: &HostKeyCheck) -> client::Config {
         preferred: Preferred {
             key: host_key.algorithms().into(),
             host_key_certificates: host_key.certificate_algorithms().into(),
-            cipher: ciphers.into_iter().chain(rest).collect::<Vec<_>>().into(),
-            ..Preferred::DEFAULT
+            ..preferred()
         },
         ..client::Config::default()
+    }
+}
+
+/// The algorithms to ask every server for. Those of host keys depend on the server.
+pub(super) fn preferred() -> Preferred {
+    // AES-GCM takes 0.6 of the CPU time of ChaCha20 on anything with AES instructions.
+    let ciphers = [cipher::AES_128_GCM, cipher::AES_256_GCM, cipher::CHACHA20_POLY1305];
+    let rest = Preferred::DEFAULT.cipher.iter().copied();
+    let rest = rest.filter(|name| !ciphers.contains(name));
+    Preferred {
+        cipher: ciphers.into_iter().chain(rest).collect::<Vec<_>>().into(),
+        ..Preferred::DEFAULT
     }
 }
 

@@ -1,16 +1,15 @@
 //! The host-key check of one connection, by the policy of its host.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use russh::keys::{Algorithm, PublicKey, PublicKeyOrCertificate};
+use russh::keys::{Algorithm, PublicKeyOrCertificate};
 
-use super::describe;
 use super::file::KnownHostsFile;
 use super::host_keys::{HostKeys, Label};
 use super::names::Names;
-use super::writer::Writer;
+use super::standing::{HostKey, Standing};
 use crate::inventory::HostKeyPolicy;
 use crate::ssh::cache::FileCache;
 use crate::ssh::error::{HostKeyError, SshError};
@@ -21,22 +20,25 @@ use crate::ssh::settings::Settings;
 pub(in crate::ssh) struct KnownHosts {
     files: FileCache<KnownHostsFile>,
     /// Held while a key is added, so that two hosts with one name cannot both be new.
-    adding: Mutex<()>,
+    pub(super) adding: Mutex<()>,
 }
 
 /// The check for one connection. Clones are the same check.
 #[derive(Debug, Clone)]
-pub(in crate::ssh) struct HostKeyCheck(Arc<Check>);
+pub(in crate::ssh) struct HostKeyCheck(pub(super) Arc<Check>);
 
 #[derive(Debug)]
-struct Check {
-    known_hosts: Arc<KnownHosts>,
-    files: Vec<Arc<KnownHostsFile>>,
-    names: Names,
-    label: Label,
+pub(super) struct Check {
+    pub(super) known_hosts: Arc<KnownHosts>,
+    /// New keys go to the first.
+    pub(super) files: Vec<Arc<KnownHostsFile>>,
+    pub(super) names: Names,
+    pub(super) label: Label,
+    /// What was known when the check was made.
     host_keys: HostKeys,
     policy: HostKeyPolicy,
-    added: OnceLock<String>,
+    /// What was added, once it was.
+    pub(super) added: OnceLock<String>,
 }
 
 impl HostKeyCheck {
@@ -77,63 +79,41 @@ impl HostKeyCheck {
         &self,
         presented: &PublicKeyOrCertificate,
     ) -> Result<(), HostKeyError> {
-        // A clock before 1970 makes every certificate one of the future.
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        match self.0.host_keys.verify(presented, now) {
-            Err(HostKeyError::Unknown { .. }) if self.0.policy == HostKeyPolicy::AcceptNew => {
-                let key = presented.public_key();
-                let check = Arc::clone(&self.0);
+        match self.verify(presented) {
+            Err(HostKeyError::Unknown { endpoint, fingerprint, .. })
+                if self.0.policy == HostKeyPolicy::AcceptNew =>
+            {
+                let (check, key) = (Arc::clone(&self.0), presented.public_key());
                 // Other programs may hold the file.
                 let accepted = tokio::task::spawn_blocking(move || check.accept(&key)).await;
                 accepted.unwrap_or_else(|error| {
-                    Err(self
-                        .0
-                        .not_recorded(&presented.public_key(), &format!("known_hosts: {error}")))
+                    let reason = format!("known_hosts: {error}");
+                    Err(HostKeyError::NotRecorded { endpoint, fingerprint, reason })
                 })
             }
             verdict => verdict,
         }
     }
 
+    /// Whether what the host presented may be trusted by what was known when the check was made.
+    pub(in crate::ssh) fn verify(
+        &self,
+        presented: &PublicKeyOrCertificate,
+    ) -> Result<(), HostKeyError> {
+        // A clock before 1970 makes every certificate one of the future.
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        self.0.host_keys.verify(presented, now)
+    }
+
+    /// What was known then about each of the keys that the host has.
+    pub(in crate::ssh) fn standings(&self, keys: &[HostKey]) -> Vec<Standing> {
+        let keys: Vec<_> = keys.iter().map(|key| key.public().clone()).collect();
+        self.0.host_keys.standings(&keys)
+    }
+
     /// The key that was added, if one was: `ssh-ed25519 SHA256:… to FILE`.
     pub(in crate::ssh) fn added(&self) -> Option<&str> {
         self.0.added.get().map(String::as_str)
-    }
-}
-
-impl Check {
-    /// Add the key of a host that is still unknown when it is this one's turn. Blocks.
-    fn accept(&self, key: &PublicKey) -> Result<(), HostKeyError> {
-        let Some(file) = self.files.first() else {
-            return Err(self.not_recorded(key, "any file; set known_hosts under [ssh]"));
-        };
-        let path = file.path().display();
-        let failed =
-            |reason: &dyn std::fmt::Display| self.not_recorded(key, &format!("{path}: {reason}"));
-        if !self.names.can_be_written() {
-            return Err(failed(&"the host's name would be a pattern there; set host_key_alias"));
-        }
-        let _turn = self.known_hosts.adding.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut writer = Writer::open(file.path()).map_err(|error| failed(&error))?;
-        file.refresh(&mut writer).map_err(|error| failed(&error))?;
-        let host_keys = HostKeys::collect(&self.names, &self.label, &self.files)
-            .map_err(|error| self.not_recorded(key, &error.to_string()))?;
-        match host_keys.verify_key(key) {
-            Err(HostKeyError::Unknown { .. }) => {}
-            verdict => return verdict,
-        }
-        file.append(&mut writer, &self.names.entry, key).map_err(|error| failed(&error))?;
-        // A check is for one connection, and that has one key.
-        let _ = self.added.set(format!("{} to {path}", describe(key)));
-        Ok(())
-    }
-
-    fn not_recorded(&self, key: &PublicKey, reason: &str) -> HostKeyError {
-        HostKeyError::NotRecorded {
-            endpoint: self.label.endpoint.clone(),
-            fingerprint: describe(key),
-            reason: reason.to_owned(),
-        }
     }
 }
 

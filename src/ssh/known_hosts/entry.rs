@@ -5,7 +5,7 @@ use russh::keys::PublicKey;
 use super::pattern::HostPatterns;
 
 /// What separates fields. More than OpenSSH takes for blanks would show other hosts in a line than it sees.
-const BLANKS: [char; 2] = [' ', '\t'];
+pub(super) const BLANKS: [char; 2] = [' ', '\t'];
 
 const CERT_AUTHORITY: &str = "@cert-authority";
 const REVOKED: &str = "@revoked";
@@ -50,7 +50,8 @@ pub(super) fn parse(text: &str) -> Result<Vec<Entry>, String> {
 }
 
 impl Entry {
-    fn parse(line: usize, text: &str) -> Option<Self> {
+    /// Read one line; `None` for one that says nothing.
+    pub(super) fn parse(line: usize, text: &str) -> Option<Self> {
         let mut fields = text.split(BLANKS).filter(|field| !field.is_empty());
         let first = fields.next()?;
         let (marker, hosts) = match first {

@@ -9,6 +9,7 @@ use russh::keys::{Algorithm, Certificate, PublicKey, PublicKeyOrCertificate};
 use super::entry::Marker;
 use super::file::KnownHostsFile;
 use super::names::Names;
+use super::standing::{KnownLine, Standing};
 use super::{certificate, describe};
 use crate::ssh::error::{HostKeyError, SshError};
 
@@ -42,6 +43,10 @@ struct Record {
 impl Record {
     fn has(&self, key: &KeyData) -> bool {
         self.key.key_data() == key
+    }
+
+    fn known_line(&self) -> KnownLine {
+        KnownLine { file: self.file.clone(), line: self.line, key: describe(&self.key) }
     }
 }
 
@@ -153,6 +158,39 @@ impl HostKeys {
         })
     }
 
+    /// What is said about each of the keys that the host has.
+    pub(super) fn standings(&self, keys: &[PublicKey]) -> Vec<Standing> {
+        let known = |key: &PublicKey| self.lines(None).any(|record| record.has(key.key_data()));
+        let exact = || self.lines(None).filter(|record| record.exact);
+        // Each key is offered in a connection of its own: that one is the host's says nothing of the others, but that the
+        // host has the key it is known by says that a key of another type does not replace it.
+        let any_known = keys.iter().any(known);
+        let standing = |key: &PublicKey| {
+            let same_type = |record: &&Record| same_type(&record.key.algorithm(), &key.algorithm());
+            if let Some(record) = self.revocation(key.key_data()) {
+                Standing::Revoked(record.known_line())
+            } else if known(key) {
+                Standing::Known
+            } else if let Some(record) = exact().find(same_type) {
+                Standing::Changed(record.known_line())
+            } else if let Some(record) = exact().next().filter(|_| !any_known) {
+                Standing::Changed(record.known_line())
+            } else {
+                Standing::New
+            }
+        };
+        keys.iter().map(standing).collect()
+    }
+
+    /// The lines with the host's whole name that have a key it does not have.
+    pub(super) fn outdated(&self, keys: &[PublicKey]) -> Vec<KnownLine> {
+        let lines = self.lines(None).filter(|record| record.exact);
+        lines
+            .filter(|record| !keys.iter().any(|key| record.has(key.key_data())))
+            .map(Record::known_line)
+            .collect()
+    }
+
     /// Whether a certificate may be trusted, or else, as with OpenSSH, the key in it.
     fn verify_certificate(&self, certificate: &Certificate, now: u64) -> Result<(), HostKeyError> {
         let key = PublicKey::from(certificate.public_key().clone());
@@ -205,7 +243,7 @@ impl HostKeys {
 }
 
 /// RSA keys are one type whatever hash signs with them.
-fn same_type(a: &Algorithm, b: &Algorithm) -> bool {
+pub(in crate::ssh) fn same_type(a: &Algorithm, b: &Algorithm) -> bool {
     match (a, b) {
         (Algorithm::Rsa { .. }, Algorithm::Rsa { .. }) => true,
         _ => a == b,

@@ -11,16 +11,34 @@
 
 mod certificate;
 mod check;
+mod edit;
 mod entry;
+mod expected;
 mod file;
 mod host_keys;
 mod names;
 mod pattern;
+mod record;
+mod standing;
 mod writer;
 
 use russh::keys::{HashAlg, PublicKey};
 
+use super::settings::Settings;
+use names::Names;
+
 pub(super) use check::{HostKeyCheck, KnownHosts};
+pub use expected::ExpectedKeys;
+pub(super) use host_keys::same_type;
+pub use record::Recorded;
+pub use standing::{HostKey, KnownLine, Standing};
+
+/// The names by which people may know the server of `settings`: those in known_hosts, with the port and without, and its
+/// endpoint.
+pub(super) fn names(settings: &Settings) -> Vec<String> {
+    let names = Names::new(settings);
+    vec![names.entry, names.principal, settings.endpoint()]
+}
 
 /// `ssh-ed25519 SHA256:…`.
 pub(super) fn describe(key: &PublicKey) -> String {

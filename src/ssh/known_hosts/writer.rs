@@ -1,8 +1,8 @@
 //! A known_hosts file opened for adding lines, one fleetadm at a time.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, fchown};
 use std::path::Path;
 
 use super::file::Stamp;
@@ -49,6 +49,41 @@ impl Writer {
     /// What the file looks like now.
     pub(super) fn stamp(&self) -> io::Result<Stamp> {
         Ok(Stamp::from(&self.file.metadata()?))
+    }
+
+    /// The whole file as text.
+    pub(super) fn read(&mut self) -> io::Result<String> {
+        let mut text = String::new();
+        self.file.rewind()?;
+        self.file.read_to_string(&mut text)?;
+        Ok(text)
+    }
+
+    /// Put another file with `text` and the same permissions in place of this one, all at once.
+    pub(super) fn replace(&mut self, path: &Path, text: &str) -> io::Result<()> {
+        // A link stays one.
+        let path = fs::canonicalize(path)?;
+        let mut name = path.clone().into_os_string();
+        name.push(format!(".{}", std::process::id()));
+        let temporary = Path::new(&name);
+        let written = (|| {
+            let mut file =
+                OpenOptions::new().write(true).create_new(true).mode(0o600).open(temporary)?;
+            file.write_all(text.as_bytes())?;
+            let before = self.file.metadata()?;
+            // Root may edit what is another's; for everybody else it is theirs already.
+            let _ = fchown(&file, Some(before.uid()), Some(before.gid()));
+            file.set_permissions(before.permissions())?;
+            file.sync_all()?;
+            fs::rename(temporary, &path)
+        })();
+        if written.is_err() {
+            // What is left over matters less than what went wrong.
+            let _ = fs::remove_file(temporary);
+        }
+        written?;
+        *self = Self::open(&path)?;
+        Ok(())
     }
 
     /// The file, to read it.
