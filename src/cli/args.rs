@@ -131,6 +131,8 @@ pub enum Command {
     Exec(ExecArgs),
     /// Copy files and trees to the selected hosts, or fetch them from there
     Copy(CopyArgs),
+    /// Show the host keys of the selected hosts, compare them, and add them to known_hosts
+    Trust(TrustArgs),
     /// Look at the inventory without contacting a host
     Inventory {
         /// What to look at.
@@ -335,6 +337,34 @@ fn size(text: &str) -> Result<u64, &'static str> {
     let number = digits.parse::<u64>().ok().filter(|_| !digits.starts_with('+'));
     let size = number.and_then(|number| number.checked_mul(1u64.checked_shl(shift)?));
     size.ok_or("expected bytes, or a number with K, M, G or T behind")
+}
+
+/// `fleetadm trust`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Each host is asked for its keys without logging in; jump hosts come first, and what is behind them is \
+    looked at through them. New keys are added once you confirm their fingerprints on the terminal, or once they are \
+    found in the list of --fingerprints. A key that is in place of a known one is never added without --replace, a \
+    revoked one never at all: the host fails then, as does one whose keys are not those of the list."
+)]
+pub struct TrustArgs {
+    /// Only show the keys and what would be added
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Add the keys that are in this list, and no others; a line is SHA256:..., HOST SHA256:..., what ssh-keygen -l
+    /// prints, a public key, or a line of known_hosts
+    #[arg(long, value_name = "FILE", conflicts_with = "yes")]
+    pub fingerprints: Option<PathBuf>,
+    /// Add new keys without asking: trust on first use, safe only where nobody can intercept the connections
+    #[arg(long)]
+    pub yes: bool,
+    /// Let keys take the place of those that a reinstalled host does not have any more; asked about, or held against
+    /// the list of --fingerprints
+    #[arg(long, conflicts_with = "yes")]
+    pub replace: bool,
+    /// Look in this file and add to it, in place of the known_hosts of the inventory and of OpenSSH
+    #[arg(long, value_name = "FILE")]
+    pub known_hosts: Option<PathBuf>,
 }
 
 /// `fleetadm inventory`.

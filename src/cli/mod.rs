@@ -7,6 +7,7 @@ mod failure;
 mod inventory;
 mod preflight;
 mod session;
+mod trust;
 mod workflows;
 
 use std::io::Write;
@@ -29,6 +30,7 @@ pub fn run(cli: Cli) -> u8 {
             print(&String::from_utf8_lossy(&script))
         }
         Command::Inventory { command } => inventory::run(&cli.global, command),
+        Command::Trust(args) => trust::run(&cli.global, args),
         Command::Exec(args) => exec::run(&cli.global, args),
         Command::Copy(args) => copy::run(&cli.global, args),
         Command::Preflight(args) => preflight::run(&cli.global, args),

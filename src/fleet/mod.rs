@@ -9,6 +9,7 @@ mod pace;
 mod run;
 mod script;
 mod step;
+mod trust;
 
 pub use connections::{Fleet, Link};
 pub use merge::{Merge, Part};
@@ -16,3 +17,4 @@ pub use pace::{BadShare, Budget, Pace, Share};
 pub use run::{Outcome, run_all};
 pub use script::{Interpreter, Script, TooLarge};
 pub use step::{Step, StepError, Task};
+pub use trust::{Consent, Trust, Unconfirmed};

@@ -1,5 +1,6 @@
 //! What happens during a run, as data. Logic emits events; only the renderer prints them.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use secrecy::SecretString;
@@ -130,6 +131,32 @@ pub enum Event {
         severity: Severity,
         /// kubeadm's message; empty when passed.
         message: String,
+    },
+    /// A host key that was looked at. Nothing for people: see [`Event::Listing`].
+    HostKey {
+        /// Inventory name; a jump host's address.
+        host: String,
+        /// It is on the way to hosts of the inventory.
+        jump_host: bool,
+        /// `address:port`.
+        address: String,
+        /// `address:port` of the jump hosts before it, the nearest to the workstation first.
+        through: Vec<String>,
+        /// `ssh-ed25519`.
+        key_type: String,
+        /// `SHA256:…`.
+        fingerprint: String,
+        /// `known`, `certified`, `new`, `changed` or `revoked`.
+        status: &'static str,
+        /// For a changed or revoked key the line that says so: file, number, type and fingerprint of the key there.
+        known: Option<(PathBuf, usize, String)>,
+        /// Whether it is in the operator's list, where there is one.
+        listed: Option<bool>,
+    },
+    /// Data for people, on standard output. Other events say the same to programs.
+    Listing {
+        /// Lines of text.
+        text: String,
     },
     /// A secret the operator asked for by name. Renderers show it once, on standard output; nothing keeps it.
     Disclosed {

@@ -13,6 +13,9 @@ use super::{Event, Outcome, Severity};
 /// Write one event as one line, or, where it is about several hosts' output, as one for each host. A closed
 /// standard output ends the output, not the run.
 pub fn write(event: &Event) {
+    if let Event::Listing { .. } = event {
+        return;
+    }
     let mut value = object(event);
     // Formatting the current time fails only for years outside RFC 3339.
     value["time"] = json!(OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default());
@@ -140,6 +143,31 @@ fn object(event: &Event) -> Value {
             },
             "message": message,
         }),
+        Event::HostKey {
+            host,
+            jump_host,
+            address,
+            through,
+            key_type,
+            fingerprint,
+            status,
+            known,
+            listed,
+        } => json!({
+            "kind": "host_key",
+            "host": host,
+            "jump_host": jump_host,
+            "address": address,
+            "through": through,
+            "type": key_type,
+            "fingerprint": fingerprint,
+            "status": status,
+            "known": known.as_ref().map(|(file, line, key)| {
+                json!({"file": file, "line": line, "key": key})
+            }),
+            "listed": listed,
+        }),
+        Event::Listing { text } => json!({"kind": "listing", "text": text}),
         Event::Disclosed { what, secret } => {
             json!({"kind": "disclosed", "what": what, "secret": secret.expose_secret()})
         }

@@ -78,11 +78,13 @@ async fn render(
     let mut summary = Summary::default();
     loop {
         let event = tokio::select! {
+            // What was told before a question is shown before it.
+            biased;
+            event = events.recv() => event,
             Some(question) = questions.recv() => {
                 screen.ask(question, &cancel).await;
                 continue;
             }
-            event = events.recv() => event,
         };
         let Some(event) = event else { break };
         summary.record(&event);
@@ -245,6 +247,12 @@ impl Screen {
                     let _ = writeln!(std::io::stdout().lock(), "{}", secret.expose_secret());
                 });
             }
+            Event::Listing { text } => self.progress.suspend(|| {
+                let mut out = std::io::stdout().lock();
+                for line in text.lines() {
+                    let _ = writeln!(out, "{}", printable_line(line, LINE_LIMIT));
+                }
+            }),
             Event::Interrupted => self.line(
                 "interrupted: steps under way are finished, no others begin; once more aborts at once",
             ),

@@ -14,7 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::{sleep, timeout};
 
 use super::error::{HostKeyError, SshError};
-use super::known_hosts::HostKeys;
+use super::known_hosts::HostKeyCheck;
 use super::sessions::Sessions;
 use super::settings::Settings;
 use super::wire::Lifeline;
@@ -298,13 +298,13 @@ impl Ending {
 
 /// What russh calls back during a connection.
 pub(super) struct Client {
-    host_keys: HostKeys,
+    host_key: HostKeyCheck,
     ending: Ending,
 }
 
 impl Client {
-    pub(super) fn new(host_keys: HostKeys, ending: Ending) -> Self {
-        Self { host_keys, ending }
+    pub(super) fn new(host_key: HostKeyCheck, ending: Ending) -> Self {
+        Self { host_key, ending }
     }
 }
 
@@ -324,8 +324,7 @@ impl Handler for Client {
         &mut self,
         key: &PublicKeyOrCertificate,
     ) -> Result<bool, Self::Error> {
-        // Certificates are never asked for; should one come, its key must be known like any other.
-        self.host_keys.verify(&key.public_key())?;
+        self.host_key.check(key).await?;
         Ok(true)
     }
 

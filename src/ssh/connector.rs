@@ -1,7 +1,6 @@
 //! Opening connections: what is read once per run, and the way from an address to a login.
 
 use std::future::Future;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use russh::client::{self, Handle};
@@ -13,11 +12,11 @@ use super::cache::FileCache;
 use super::connection::{Client, Connection, Ending, Parts};
 use super::dial::{Dialled, dial};
 use super::environment::Environment;
-use super::error::{Fault, SshError};
+use super::error::SshError;
 use super::handshake;
 use super::hops::Hops;
 use super::keys::KeyFile;
-use super::known_hosts::{HostKeys, KnownHostsFile};
+use super::known_hosts::{HostKeyCheck, KnownHosts};
 use super::resolver::Resolver;
 use super::retry;
 use super::route::Route;
@@ -33,7 +32,7 @@ pub struct Connector {
     resolver: Arc<Resolver>,
     secrets: Arc<Secrets>,
     key_files: FileCache<KeyFile>,
-    known_hosts: FileCache<KnownHostsFile>,
+    pub(super) known_hosts: Arc<KnownHosts>,
     hops: Hops,
     reporter: Option<Reporter>,
 }
@@ -50,10 +49,15 @@ impl Connector {
         Self { secrets, ..self }
     }
 
-    /// The same, telling `reporter` what is tried again, and why.
+    /// The same, telling `reporter` which host keys are added, and what is tried again and why.
     #[must_use]
     pub fn reporting_to(self, reporter: Reporter) -> Self {
         Self { reporter: Some(reporter), ..self }
+    }
+
+    /// Whom to ask what only the operator knows.
+    pub fn secrets(&self) -> &Secrets {
+        &self.secrets
     }
 
     /// How `host` is reached, and who says so. This may block: OpenSSH's configuration can ask for commands to be run.
@@ -153,20 +157,14 @@ impl Connector {
 
     async fn attempt(&self, host: &str, route: &Route) -> Result<Connection, SshError> {
         let settings = &route.settings;
-        let (host_name, port) = (settings.host_name.value.as_str(), settings.port.value);
-        let host_keys = HostKeys::collect(host_name, port, &self.known_hosts(settings))?;
+        let host_key = HostKeyCheck::new(&self.known_hosts, settings, host)?;
         let user = user(settings, &settings.endpoint())?;
         let dialled = self.dial(host, route).await?;
         let via = dialled.via.clone();
-        let result = self.log_in_over(dialled, settings, host_keys, user).await;
-        result.map_err(|error| match via {
-            // Whatever it looks like from here, that is what happened.
-            Some(via) if via.is_closed() && !matches!(error, SshError::HostKey(_)) => {
-                let endpoint = via.endpoint().to_owned();
-                SshError::Jump { endpoint, error: Box::new(via.ended()) }
-            }
-            _ => error,
-        })
+        let result = self.log_in_over(dialled, settings, &host_key, user).await;
+        // Said even when nothing came of the connection: the key is there now.
+        self.say_added(host, &host_key);
+        result.map_err(|error| of_jump_host(via, error))
     }
 
     /// Shake hands and log in over a stream to the server.
@@ -174,25 +172,21 @@ impl Connector {
         &self,
         dialled: Dialled,
         settings: &Settings,
-        host_keys: HostKeys,
+        host_key: &HostKeyCheck,
         user: String,
     ) -> Result<Connection, SshError> {
         let Dialled { wire, lifeline, via, deadline } = dialled;
         let endpoint = settings.endpoint();
         let ending = Ending::default();
-        let config = Arc::new(config(settings, &host_keys));
-        let client = Client::new(host_keys, ending.clone());
+        let config = Arc::new(config(settings, host_key));
+        let client = Client::new(host_key.clone(), ending.clone());
         let handshake = client::connect_stream(config, wire, client);
         let mut handle = match timeout_at(deadline.at, handshake).await {
             Ok(Ok(handle)) => handle,
             Ok(Err(error)) => {
                 return Err(handshake::error(endpoint, error, &ending, &lifeline.greeting()));
             }
-            Err(_) => {
-                let reason = deadline.passed("no SSH handshake");
-                let reason = format!("{reason}; is it an SSH server, and is it overloaded?");
-                return Err(SshError::Unreachable { endpoint, reason, fault: Fault::Silent });
-            }
+            Err(_) => return Err(handshake::late(endpoint, deadline)),
         };
 
         let login = self.log_in(&mut handle, &ending, &user, settings);
@@ -225,9 +219,26 @@ impl Connector {
         auth::authenticate(handle, ending, user, &sources).await
     }
 
-    fn known_hosts(&self, settings: &Settings) -> Vec<Arc<KnownHostsFile>> {
-        let read = |path: &PathBuf| self.known_hosts.get(path, KnownHostsFile::read);
-        settings.known_hosts.value.iter().map(read).collect()
+    fn say_added(&self, host: &str, host_key: &HostKeyCheck) {
+        if let (Some(reporter), Some(added)) = (&self.reporter, host_key.added()) {
+            reporter.emit(Event::Warning {
+                host: host.to_owned(),
+                phase: "connect".to_owned(),
+                text: format!("host key added: {added}"),
+            });
+        }
+    }
+}
+
+/// `error` of a server, or that of the jump host `via` where that was lost.
+pub(super) fn of_jump_host(via: Option<Connection>, error: SshError) -> SshError {
+    match via {
+        // Whatever it looks like from here, that is what happened.
+        Some(via) if via.is_closed() && !matches!(error, SshError::HostKey(_)) => {
+            let endpoint = via.endpoint().to_owned();
+            SshError::Jump { endpoint, error: Box::new(via.ended()) }
+        }
+        _ => error,
     }
 }
 
@@ -239,22 +250,30 @@ fn user(settings: &Settings, endpoint: &str) -> Result<String, SshError> {
     })
 }
 
-fn config(settings: &Settings, host_keys: &HostKeys) -> client::Config {
-    // AES-GCM takes 0.6 of the CPU time of ChaCha20 on anything with AES instructions.
-    let ciphers = [cipher::AES_128_GCM, cipher::AES_256_GCM, cipher::CHACHA20_POLY1305];
-    let rest = Preferred::DEFAULT.cipher.iter().copied();
-    let rest = rest.filter(|name| !ciphers.contains(name));
+fn config(settings: &Settings, host_key: &HostKeyCheck) -> client::Config {
     client::Config {
         nodelay: true,
         inactivity_timeout: None,
         keepalive_interval: Some(settings.keepalive.value).filter(|interval| !interval.is_zero()),
         keepalive_max: settings.keepalive_count.value,
         preferred: Preferred {
-            key: host_keys.algorithms().into(),
-            cipher: ciphers.into_iter().chain(rest).collect::<Vec<_>>().into(),
-            ..Preferred::DEFAULT
+            key: host_key.algorithms().into(),
+            host_key_certificates: host_key.certificate_algorithms().into(),
+            ..preferred()
         },
         ..client::Config::default()
+    }
+}
+
+/// The algorithms to ask every server for. Those of host keys depend on the server.
+pub(super) fn preferred() -> Preferred {
+    // AES-GCM takes 0.6 of the CPU time of ChaCha20 on anything with AES instructions.
+    let ciphers = [cipher::AES_128_GCM, cipher::AES_256_GCM, cipher::CHACHA20_POLY1305];
+    let rest = Preferred::DEFAULT.cipher.iter().copied();
+    let rest = rest.filter(|name| !ciphers.contains(name));
+    Preferred {
+        cipher: ciphers.into_iter().chain(rest).collect::<Vec<_>>().into(),
+        ..Preferred::DEFAULT
     }
 }
 

@@ -1,6 +1,6 @@
 //! What can go wrong with a connection, each with a message that says what to try.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// A failure of a connection, a command or a tunnel. The message is one line, without the host's
@@ -138,27 +138,47 @@ pub enum Fault {
 
 /// Why a host key was rejected. There is no way to go on regardless.
 #[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
 pub enum HostKeyError {
     /// No known_hosts file has a key for the host.
     #[error(
         "the host key of {endpoint} is unknown: it presented {fingerprint}; compare that with the \
-         host's own, then add it with `{keyscan} >> {}`", file.display()
+         host's own, then add it with `fleetadm trust -l {host}`"
     )]
     Unknown {
         /// `address:port`.
         endpoint: String,
         /// Key type and SHA256 fingerprint.
         fingerprint: String,
-        /// The command that prints the line to add.
-        keyscan: String,
-        /// The known_hosts file to add it to.
-        file: PathBuf,
+        /// What to give `--limit` to select the host, or one behind it.
+        host: Box<str>,
+    },
+    /// No known_hosts file has a key for the host, only an authority for its certificates.
+    #[error(
+        "the host key of {endpoint} is not certified: {}:{line} names a certificate authority, but \
+         the host presented {fingerprint} {reason}; give it a new certificate, or compare the key \
+         with the host's own and add it with `fleetadm trust -l {host}`", file.display()
+    )]
+    Uncertified {
+        /// `address:port`.
+        endpoint: String,
+        /// Key type and SHA256 fingerprint.
+        fingerprint: String,
+        /// `without a certificate`, or what is wrong with the one it has.
+        reason: String,
+        /// Where the authority is written.
+        file: Box<Path>,
+        /// Line in that file, from 1.
+        line: usize,
+        /// What to give `--limit` to select the host, or one behind it.
+        host: Box<str>,
     },
     /// The host is known, by another key.
     #[error(
         "the host key of {endpoint} has changed: it presented {fingerprint}, but {}:{line} has \
-         {known}; someone may be intercepting the connection; if the host was reinstalled, remove \
-         that line and add the new key", file.display()
+         {known}; someone may be intercepting the connection; if the host was reinstalled, compare \
+         the key with the host's own and replace the old one with `fleetadm trust --replace -l {host}`",
+        file.display()
     )]
     Changed {
         /// `address:port`.
@@ -168,9 +188,11 @@ pub enum HostKeyError {
         /// Key type and SHA256 fingerprint on record.
         known: String,
         /// Where the known key is written.
-        file: PathBuf,
+        file: Box<Path>,
         /// Line in that file, from 1.
         line: usize,
+        /// What to give `--limit` to select the host, or one behind it.
+        host: Box<str>,
     },
     /// The key is marked `@revoked`.
     #[error(
@@ -183,9 +205,40 @@ pub enum HostKeyError {
         /// Key type and SHA256 fingerprint.
         fingerprint: String,
         /// Where the mark is written.
-        file: PathBuf,
+        file: Box<Path>,
         /// Line in that file, from 1.
         line: usize,
+    },
+    /// The authority that signed the host's certificate is marked `@revoked`.
+    #[error(
+        "the host certificate of {endpoint} is by a revoked authority: it presented {fingerprint} \
+         signed by {authority}, marked @revoked in {}:{line}; give the host a certificate by another",
+        file.display()
+    )]
+    RevokedAuthority {
+        /// `address:port`.
+        endpoint: String,
+        /// Key type and SHA256 fingerprint of the host.
+        fingerprint: String,
+        /// Key type and SHA256 fingerprint of the authority.
+        authority: String,
+        /// Where the mark is written.
+        file: Box<Path>,
+        /// Line in that file, from 1.
+        line: usize,
+    },
+    /// The key is new and acceptable, but cannot be written down. A host that would be new again the next time
+    /// is not connected to.
+    #[error(
+        "the host key of {endpoint} is new: it presented {fingerprint}, which cannot be added to {reason}"
+    )]
+    NotRecorded {
+        /// `address:port`.
+        endpoint: String,
+        /// Key type and SHA256 fingerprint.
+        fingerprint: String,
+        /// The known_hosts file, what is wrong with it, and what to try.
+        reason: String,
     },
 }
 

@@ -1,6 +1,7 @@
 //! What a handshake that failed means, told by how it failed and what the server had said by then. Pure.
 
 use super::connection::{CLOSED, ClientError, Ending, QUOTED};
+use super::dial::Deadline;
 use super::error::{Fault, SshError};
 use crate::report::printable_line;
 
@@ -19,6 +20,13 @@ pub(super) fn error(
         ClientError::Protocol(error) => explain(&error, ending.reason(), greeting),
     };
     SshError::Unreachable { endpoint, reason, fault }
+}
+
+/// There was none in time.
+pub(super) fn late(endpoint: String, deadline: Deadline) -> SshError {
+    let reason = deadline.passed("no SSH handshake");
+    let reason = format!("{reason}; is it an SSH server, and is it overloaded?");
+    SshError::Unreachable { endpoint, reason, fault: Fault::Silent }
 }
 
 fn explain(error: &russh::Error, ending: Option<&str>, greeting: &str) -> (String, Fault) {

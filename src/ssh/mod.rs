@@ -2,8 +2,8 @@
 //!
 //! A [`Connector`] holds what a run reads once (key files, known_hosts files) and opens [`Connection`]s.
 //! A [`Connection`] is cheap to clone and runs commands and tunnels side by side. Host keys are always
-//! checked; nothing here writes to the workstation or to the terminal. What only the operator knows is asked for through
-//! [`Secrets`].
+//! checked. Nothing here writes to the terminal, or to the workstation, except a new host's key to known_hosts where the
+//! host's `host_key_policy` is `accept-new`. What only the operator knows is asked for through [`Secrets`].
 
 mod auth;
 mod cache;
@@ -18,13 +18,13 @@ mod hops;
 mod keys;
 mod known_hosts;
 mod lines;
-mod pattern;
 mod privilege;
 mod program;
 mod relay;
 mod resolver;
 mod retry;
 mod route;
+mod scan;
 mod secrets;
 mod sessions;
 mod settings;
@@ -38,8 +38,10 @@ pub use connector::Connector;
 pub use environment::Environment;
 pub use error::{Fault, HostKeyError, PrivilegeError, SshError, TunnelError};
 pub use exec::{Exit, Input, Output, RunOptions, Stream};
+pub use known_hosts::{ExpectedKeys, HostKey, KnownLine, Recorded, Standing};
 pub use privilege::quote;
 pub use program::Program;
+pub use scan::{Offer, Server};
 pub use secrets::{Account, Candidate, Purpose, SecretError, Secrets, read_descriptor};
 pub use settings::{Origin, Setting, Settings};
 pub use shared::Shared;

@@ -171,7 +171,7 @@ async fn host_keys_are_checked() {
     let fingerprint = String::from_utf8(fingerprint.stdout).unwrap();
     let fingerprint = fingerprint.split_whitespace().nth(1).unwrap();
     assert!(error.to_string().contains(fingerprint), "{error}");
-    assert!(error.to_string().contains("ssh-keyscan"), "{error}");
+    assert!(error.to_string().contains("`fleetadm trust -l node`"), "{error}");
 
     for other in ["other.pub", "other_ecdsa.pub"] {
         server.write_known_hosts(&server.known_hosts_line(other));

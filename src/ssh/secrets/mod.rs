@@ -132,6 +132,16 @@ impl Secrets {
         Self { login, become_root, ..self }
     }
 
+    /// Ask the operator whether to go on. `text` ends with the question; anything but a clear yes is a no.
+    ///
+    /// # Errors
+    /// There is nobody to ask, or no answer.
+    pub async fn confirm(&self, text: &str) -> Result<bool, NoAnswer> {
+        let prompter = self.prompter.as_ref().ok_or(NoAnswer::NoTerminal)?;
+        let answer = prompter.ask(format!("{text} [y/N] "), true).await?;
+        Ok(matches!(answer.expose_secret().trim().to_lowercase().as_str(), "y" | "yes"))
+    }
+
     /// The password to try next for `account`. Waits while another host tries the same one, or the operator types.
     ///
     /// Say of the candidate whether it was accepted; after a refusal ask again, as there may be another.
