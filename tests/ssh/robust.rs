@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use fleetadm::inventory::Host;
 use fleetadm::report::{Event, Reporter};
-use fleetadm::ssh::{Exit, Input, SshError};
+use fleetadm::ssh::{Connection, Exit, Input, RunOptions, SshError};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
 
 use crate::connect;
 use crate::peers::Peer;
@@ -171,31 +172,53 @@ async fn stalled_peers_leave_nothing_behind() {
     }
 }
 
-#[tokio::test]
-async fn a_peer_that_takes_nothing_more_is_noticed_while_data_waits() {
-    let server = server!();
-    let deaf = Arc::new(AtomicBool::new(false));
-    let peer = Peer::fading(server.port, Arc::clone(&deaf)).await;
-    let key = fs::read_to_string(server.path("host_ed25519.pub")).unwrap();
-    server.write_known_hosts(&format!("[127.0.0.1]:{} {key}", peer.port));
-    let mut host = at(&server, peer.port);
-    host.ssh.keepalive = Some(said(Duration::from_millis(300)));
-    let connection = connector().connect(&host).await.unwrap();
+/// Keep `connection` busy in both directions.
+fn exchange(connection: &Connection) -> Vec<JoinHandle<Result<Exit, SshError>>> {
     let data = Bytes::from(vec![0; 256 * 1024 * 1024]);
-    let sending = {
+    let run = |command: &'static str, input: Input| {
         let connection = connection.clone();
-        tokio::spawn(async move { connection.run("cat > /dev/null", data.into()).await })
+        tokio::spawn(async move {
+            connection.run_lines(command, input, &RunOptions::default(), |_, _| {}).await
+        })
     };
-    tokio::time::sleep(Duration::from_millis(100)).await;
-    assert!(!sending.is_finished());
-    deaf.store(true, Ordering::SeqCst);
-    let begun = Instant::now();
-    let error = sending.await.unwrap().unwrap_err();
-    assert!(error.is_lost(), "{error:?}");
-    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
-    // Nor does it take a goodbye.
-    connection.close().await;
-    assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
+    let sending = (0..4).map(|_| run("cat > /dev/null", data.clone().into()));
+    sending.chain((0..4).map(|_| run("yes", Input::None))).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_peer_that_takes_nothing_more_is_noticed_while_data_waits() {
+    let (server, hop) = (server!(), server!());
+    for jump in [None, Some(vec![hop.hop()])] {
+        let deaf = Arc::new(AtomicBool::new(false));
+        let peer = Peer::deafening(server.port, Arc::clone(&deaf)).await;
+        let key = fs::read_to_string(server.path("host_ed25519.pub")).unwrap();
+        let known = format!("[127.0.0.1]:{} {key}[127.0.0.1]:{} {key}", peer.port, server.port);
+        server.write_known_hosts(&known);
+        let connector = connector();
+        let connect = async |port, keepalive| {
+            let mut host = at(&server, port);
+            host.ssh.keepalive = Some(said(keepalive));
+            host.ssh.jump = jump.clone().map(said);
+            connector.connect(&host).await.unwrap()
+        };
+        let neighbour = connect(server.port, Duration::from_secs(15)).await;
+        let connection = connect(peer.port, Duration::from_secs(1)).await;
+        let busy = exchange(&connection);
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        deaf.store(true, Ordering::SeqCst);
+        let begun = Instant::now();
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        // Whatever goes through the same jump host is not held up.
+        let output = neighbour.run("true", Input::None).await.unwrap();
+        assert!(output.exit.success());
+        assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+        for task in busy {
+            let error = task.await.unwrap().unwrap_err();
+            assert!(error.to_string().contains("lost: the host takes nothing"), "{error}");
+        }
+        assert!(begun.elapsed() < Duration::from_secs(9), "{:?}", begun.elapsed());
+        assert!(!neighbour.is_closed());
+    }
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use russh::server::{
 };
 use russh::{Channel, ChannelId, Disconnect, MethodKind, MethodSet};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::{AbortHandle, JoinSet};
 
 /// A TCP server. Dropping it ends it with all its connections.
@@ -28,7 +28,11 @@ impl Peer {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let socket = TcpSocket::new_v4().unwrap();
+        // What is not taken is soon noticed by the sender.
+        socket.set_recv_buffer_size(64 * 1024).unwrap();
+        socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
+        let listener = socket.listen(128).unwrap();
         let port = listener.local_addr().unwrap().port();
         let open = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&open);
@@ -100,21 +104,29 @@ impl Peer {
         .await
     }
 
-    /// Passes everything on to the server at `port` and back, until `deaf` is set: then it takes nothing more from
-    /// either side and says nothing, as where a network drops every packet.
-    pub async fn fading(port: u16, deaf: Arc<AtomicBool>) -> Self {
-        Self::start(move |mut stream, _| {
+    /// Passes everything on to the server at `port` and back, until `deaf` is set: then it takes nothing more from the
+    /// client.
+    pub async fn deafening(port: u16, deaf: Arc<AtomicBool>) -> Self {
+        Self::start(move |stream, _| {
             let deaf = Arc::clone(&deaf);
             async move {
                 let mut server = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
-                let faded = async {
+                let (mut client_read, mut client_write) = stream.into_split();
+                let (mut server_read, mut server_write) = server.split();
+                let told = async {
                     while !deaf.load(Ordering::SeqCst) {
                         tokio::time::sleep(Duration::from_millis(10)).await;
                     }
                 };
+                let forth = async {
+                    tokio::select! {
+                        _ = tokio::io::copy(&mut client_read, &mut server_write) => {}
+                        () = told => std::future::pending().await,
+                    }
+                };
                 tokio::select! {
-                    _ = tokio::io::copy_bidirectional(&mut stream, &mut server) => {}
-                    () = faded => tokio::time::sleep(Duration::from_secs(60)).await,
+                    () = forth => {}
+                    _ = tokio::io::copy(&mut server_read, &mut client_write) => {}
                 }
             }
         })
