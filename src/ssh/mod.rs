@@ -21,6 +21,7 @@ mod lines;
 mod pattern;
 mod privilege;
 mod program;
+mod proxy_command;
 mod relay;
 mod resolver;
 mod retry;
