@@ -1,10 +1,14 @@
 //! From an address to a stream of bytes: by TCP, or through a jump host's connection. Nothing is said to the server yet.
 
 use std::io;
+use std::net::SocketAddr;
+use std::os::fd::AsRawFd;
 use std::time::Duration;
 
 use russh::ChannelOpenFailure;
-use tokio::net::TcpStream;
+use rustix::io::Errno;
+use rustix::process::{Resource, getrlimit};
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::connection::{Connection, NotOpened};
@@ -12,6 +16,9 @@ use super::error::{Fault, SshError};
 use super::relay::Relay;
 use super::settings::Settings;
 use super::wire::{Lifeline, Wire};
+
+/// Descriptors that connections leave free for what a login needs besides: keys, known_hosts, an agent.
+const SPARE_DESCRIPTORS: u64 = 16;
 
 /// A way to a server that has not been spoken to.
 pub(super) struct Dialled {
@@ -81,7 +88,7 @@ async fn connect_any(
         // An address that does not answer leaves time for the others.
         let left = u32::try_from(candidates.len() - index).unwrap_or(u32::MAX);
         let share = deadline.at.saturating_duration_since(Instant::now()) / left;
-        match timeout(share, TcpStream::connect(candidate)).await {
+        match timeout(share, connect_to(*candidate)).await {
             Ok(Ok(stream)) => {
                 // Without it small requests wait for acknowledgements; failing to set it only costs time.
                 let _ = stream.set_nodelay(true);
@@ -92,6 +99,19 @@ async fn connect_any(
         }
     }
     Err(last.unwrap_or_else(|| (format!("{host} has no address"), Fault::Lasting)))
+}
+
+async fn connect_to(address: SocketAddr) -> io::Result<TcpStream> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    // The lowest free number is given, so the number tells how many there are.
+    let number = u64::try_from(socket.as_raw_fd()).unwrap_or_default();
+    if getrlimit(Resource::Nofile).current.is_some_and(|limit| number + SPARE_DESCRIPTORS > limit) {
+        return Err(Errno::MFILE.into());
+    }
+    socket.connect(address).await
 }
 
 async fn relay(
@@ -148,28 +168,25 @@ fn refused_by(refusal: &ChannelOpenFailure, hop: &str, settings: &Settings) -> (
 }
 
 fn explain(error: &io::Error, port: u16) -> (String, Fault) {
-    /// Too many open files in this process, and on this machine.
-    const EMFILE: i32 = 24;
-    const ENFILE: i32 = 23;
-    match error.kind() {
-        io::ErrorKind::ConnectionRefused => (
+    match Errno::from_io_error(error) {
+        Some(Errno::CONNREFUSED) => (
             format!("connection refused; is sshd running and listening on port {port}?"),
             Fault::Refused,
         ),
         // Other connections end and leave room.
-        _ if matches!(error.raw_os_error(), Some(EMFILE | ENFILE)) => (
+        Some(Errno::MFILE | Errno::NFILE) => (
             "too many open files; raise the limit with `ulimit -Hn`, or select fewer hosts with --limit".to_owned(),
             Fault::Dropped,
         ),
-        io::ErrorKind::ConnectionReset
-        | io::ErrorKind::ConnectionAborted
-        | io::ErrorKind::HostUnreachable
-        | io::ErrorKind::NetworkUnreachable
-        | io::ErrorKind::NetworkDown
-        | io::ErrorKind::TimedOut
-        | io::ErrorKind::AddrNotAvailable => {
-            (format!("{error}; check the address and the route to it"), Fault::Refused)
-        }
+        Some(
+            Errno::CONNRESET
+            | Errno::CONNABORTED
+            | Errno::HOSTUNREACH
+            | Errno::NETUNREACH
+            | Errno::NETDOWN
+            | Errno::TIMEDOUT
+            | Errno::ADDRNOTAVAIL,
+        ) => (format!("{error}; check the address and the route to it"), Fault::Refused),
         _ => (format!("{error}; check the address and the route to it"), Fault::Lasting),
     }
 }
@@ -189,15 +206,11 @@ mod tests {
 
     #[test]
     fn faults_of_the_network() {
-        let fault = |code| explain(&io::Error::from_raw_os_error(code), 22).1;
-        // ECONNREFUSED, ECONNRESET, EHOSTUNREACH, ENETUNREACH, ETIMEDOUT
-        for code in [111, 104, 113, 101, 110] {
-            assert_eq!(fault(code), Fault::Refused, "{code}");
+        let fault = |errno: Errno| explain(&errno.into(), 22).1;
+        for errno in [Errno::CONNREFUSED, Errno::CONNRESET, Errno::HOSTUNREACH, Errno::NETUNREACH] {
+            assert_eq!(fault(errno), Fault::Refused, "{errno}");
         }
-        // EMFILE, ENFILE
-        assert_eq!(fault(24), Fault::Dropped);
-        assert_eq!(fault(23), Fault::Dropped);
-        // EACCES
-        assert_eq!(fault(13), Fault::Lasting);
+        assert_eq!(fault(Errno::MFILE), Fault::Dropped);
+        assert_eq!(fault(Errno::ACCESS), Fault::Lasting);
     }
 }

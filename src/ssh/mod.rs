@@ -20,6 +20,7 @@ mod known_hosts;
 mod lines;
 mod privilege;
 mod program;
+mod proxy_command;
 mod relay;
 mod resolver;
 mod retry;

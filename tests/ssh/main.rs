@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "../support/peers.rs"]
+mod peers;
 #[path = "../support/sshd.rs"]
 mod sshd;
 
@@ -23,9 +25,11 @@ macro_rules! server {
 
 mod commands;
 mod fleet;
+mod hostile;
 mod jump;
 mod login;
 mod lost;
+mod robust;
 mod root;
 mod tunnels;
 
