@@ -12,6 +12,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::auth::{self, Sources};
 use super::cache::FileCache;
+use super::config::ConfigError;
 use super::connection::{Client, ClientError, Connection, Ending};
 use super::environment::Environment;
 use super::error::SshError;
@@ -40,7 +41,7 @@ impl Connector {
     /// # Errors
     /// OpenSSH's configuration is wrong, or says something about this host that cannot be followed.
     pub fn settings(&self, host: &Host) -> Result<Settings, SshError> {
-        self.resolver.settings(&host.address, &host.ssh)
+        Ok(self.resolver.settings(&host.address, &host.ssh)?)
     }
 
     /// The same for every host on the way to `host`: the nearest to the workstation first, `host` itself last.
@@ -48,12 +49,20 @@ impl Connector {
     /// # Errors
     /// As for [`Connector::settings`]; or the jump hosts form a loop.
     pub fn way(&self, host: &Host) -> Result<Vec<Settings>, SshError> {
-        self.resolver.way(&host.address, &host.ssh)
+        Ok(self.resolver.way(&host.address, &host.ssh)?)
+    }
+
+    /// Look for what is wrong with OpenSSH's configuration whatever the host.
+    ///
+    /// # Errors
+    /// A file is wrong; the error names the line.
+    pub fn check(&self) -> Result<(), SshError> {
+        Ok(self.resolver.check()?)
     }
 
     /// Connect to `host`, check its host key and log in, all within its `connect_timeout`.
     pub async fn connect(&self, host: &Host) -> Result<Connection, SshError> {
-        let settings = &self.settings(host)?;
+        let settings = &self.settings_aside(host).await?;
         let (host_name, port) = (settings.host_name.value.as_str(), settings.port.value);
         let endpoint = endpoint(host_name, port);
         let host_keys = HostKeys::collect(host_name, port, &self.known_hosts(settings))?;
@@ -93,6 +102,15 @@ impl Connector {
         Ok(Connection::new(handle, ending, endpoint, user, begun.elapsed(), settings))
     }
 
+    /// [`Connector::settings`] for asynchronous code.
+    async fn settings_aside(&self, host: &Host) -> Result<Settings, SshError> {
+        let resolver = Arc::clone(&self.resolver);
+        let (address, written) = (host.address.clone(), host.ssh.clone());
+        let task = tokio::task::spawn_blocking(move || resolver.settings(&address, &written));
+        let cancelled = |_| ConfigError::new("fleetadm is ending");
+        Ok(task.await.map_err(cancelled)??)
+    }
+
     async fn log_in(
         &self,
         handle: &mut Handle<Client>,
@@ -113,7 +131,13 @@ impl Connector {
 
     fn known_hosts(&self, settings: &Settings) -> Vec<Arc<KnownHostsFile>> {
         let read = |path: &PathBuf| self.known_hosts.get(path, KnownHostsFile::read);
-        settings.known_hosts.value.iter().map(read).collect()
+        settings
+            .known_hosts
+            .value
+            .iter()
+            .chain(&settings.global_known_hosts.value)
+            .map(read)
+            .collect()
     }
 }
 

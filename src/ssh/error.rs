@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::config::ConfigError;
+
 /// A failure of a connection, a command or a tunnel. The message is one line, without the host's
 /// inventory name: whoever reports it knows that.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -29,6 +31,9 @@ pub enum SshError {
         /// What was offered and why nothing came of it.
         reason: String,
     },
+    /// OpenSSH's configuration is wrong, or cannot be followed for this host.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// A file on the workstation that the connection needs cannot be used.
     #[error("{}: {reason}", path.display())]
     LocalFile {
@@ -90,6 +95,7 @@ impl SshError {
             Self::Unreachable { .. }
                 | Self::HostKey(_)
                 | Self::Authentication { .. }
+                | Self::Config(_)
                 | Self::LocalFile { .. }
         )
     }

@@ -6,6 +6,7 @@
 
 mod auth;
 mod cache;
+mod config;
 mod connection;
 mod connector;
 mod environment;
@@ -19,9 +20,10 @@ mod privilege;
 mod resolver;
 mod settings;
 
+pub use config::{ConfigError, ConfigLine};
 pub use connection::{Connection, Tunnel};
 pub use connector::Connector;
-pub use environment::Environment;
+pub use environment::{Environment, SshConfig, Variables};
 pub use error::{HostKeyError, PrivilegeError, SshError, TunnelError};
 pub use exec::{Exit, Input, Output, RunOptions, Stream};
 pub use privilege::quote;

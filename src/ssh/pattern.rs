@@ -21,16 +21,17 @@ fn matches_list(patterns: &[String], name: &str) -> bool {
     for pattern in patterns {
         let pattern = pattern.to_ascii_lowercase();
         match pattern.strip_prefix('!') {
-            Some(excluded) if glob(excluded.as_bytes(), name.as_bytes()) => return false,
+            Some(excluded) if glob(excluded, name) => return false,
             Some(_) => {}
-            None => found = found || glob(pattern.as_bytes(), name.as_bytes()),
+            None => found = found || glob(&pattern, name),
         }
     }
     found
 }
 
 /// Shell-like matching of `*` and `?`; every other byte stands for itself, brackets included.
-fn glob(pattern: &[u8], text: &[u8]) -> bool {
+pub(super) fn glob(pattern: &str, text: &str) -> bool {
+    let (pattern, text) = (pattern.as_bytes(), text.as_bytes());
     let (mut p, mut t) = (0, 0);
     // Where to go back to: the last `*`, and the text position it has been stretched to.
     let mut star: Option<(usize, usize)> = None;
@@ -118,7 +119,7 @@ mod tests {
         #[test]
         fn glob_agrees_with_its_definition(pattern in "[ab*?]{0,8}", text in "[ab]{0,8}") {
             prop_assert_eq!(
-                glob(pattern.as_bytes(), text.as_bytes()),
+                glob(&pattern, &text),
                 glob_by_definition(pattern.as_bytes(), text.as_bytes())
             );
         }
