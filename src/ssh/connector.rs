@@ -9,6 +9,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::auth::{self, Sources};
 use super::cache::FileCache;
+use super::config::ConfigError;
 use super::connection::{Client, Connection, Ending, Parts};
 use super::dial::{Dialled, dial};
 use super::environment::Environment;
@@ -65,7 +66,7 @@ impl Connector {
     /// # Errors
     /// OpenSSH's configuration is wrong, or says something about this host that cannot be followed.
     pub fn settings(&self, host: &Host) -> Result<Settings, SshError> {
-        self.resolver.settings(&host.address, &host.ssh)
+        Ok(self.resolver.settings(&host.address, &host.ssh)?)
     }
 
     /// The same for every host on the way to `host`: the nearest to the workstation first, `host` itself last.
@@ -73,7 +74,17 @@ impl Connector {
     /// # Errors
     /// As for [`Connector::settings`]; or the jump hosts form a loop.
     pub fn way(&self, host: &Host) -> Result<Vec<Settings>, SshError> {
-        self.resolver.way(&host.address, &host.ssh)
+        let (mut way, host) = self.resolver.way(&host.address, &host.ssh)?;
+        way.push(host);
+        Ok(way)
+    }
+
+    /// Look for what is wrong with OpenSSH's configuration whatever the host.
+    ///
+    /// # Errors
+    /// A file is wrong; the error names the line.
+    pub fn check(&self) -> Result<(), SshError> {
+        Ok(self.resolver.check()?)
     }
 
     /// Connect to `host` through its jump hosts, check its host key and log in. Each attempt takes at most the host's
@@ -95,13 +106,10 @@ impl Connector {
     pub(super) async fn route(&self, host: &Host) -> Result<Route, SshError> {
         let (resolver, address, written) =
             (Arc::clone(&self.resolver), host.address.clone(), host.ssh.clone());
-        let resolve = move || {
-            let host = resolver.settings(&address, &written)?;
-            Ok(Route::over(resolver.hops(&host, &written)?, host))
-        };
-        // It fails to come back only when the program ends.
-        let gone = |_| Err(SshError::Lost { reason: "the run has ended".to_owned() });
-        tokio::task::spawn_blocking(resolve).await.unwrap_or_else(gone)
+        let task = tokio::task::spawn_blocking(move || resolver.way(&address, &written));
+        let ended = |_| ConfigError::new("fleetadm is ending");
+        let (hops, host) = task.await.map_err(ended)??;
+        Ok(Route::over(hops, host))
     }
 
     /// A stream of bytes to the server at the end of `route`, which has not been spoken to. `host` is the inventory's name

@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::config::ConfigError;
+
 /// A failure of a connection, a command or a tunnel. The message is one line, without the host's
 /// inventory name: whoever reports it knows that.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -39,6 +41,9 @@ pub enum SshError {
         /// What was offered and why nothing came of it.
         reason: String,
     },
+    /// OpenSSH's configuration is wrong, or cannot be followed for this host.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// A file on the workstation that the connection needs cannot be used.
     #[error("{}: {reason}", path.display())]
     LocalFile {
@@ -100,6 +105,7 @@ impl SshError {
             Self::Unreachable { .. }
                 | Self::HostKey(_)
                 | Self::Authentication { .. }
+                | Self::Config(_)
                 | Self::LocalFile { .. }
                 | Self::Jump { .. }
         )

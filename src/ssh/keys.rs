@@ -7,8 +7,8 @@ use std::sync::Arc;
 use russh::keys::{PrivateKey, decode_secret_key, ssh_key};
 use zeroize::Zeroizing;
 
-/// The names OpenSSH looks for in `~/.ssh`, in the order they are tried here.
-pub(super) const DEFAULT_NAMES: [&str; 3] = ["id_ed25519", "id_ecdsa", "id_rsa"];
+/// The names OpenSSH looks for in `~/.ssh`, in its order, without those of keys on security tokens.
+pub(super) const DEFAULT_NAMES: [&str; 3] = ["id_rsa", "id_ecdsa", "id_ed25519"];
 
 /// What a key file turned out to be.
 #[derive(Debug)]

@@ -7,12 +7,14 @@
 
 mod auth;
 mod cache;
+mod config;
 mod connection;
 mod connector;
 mod dial;
 mod environment;
 mod error;
 mod exec;
+mod glob;
 mod handshake;
 mod hops;
 mod keys;
@@ -34,9 +36,10 @@ mod stream;
 mod tunnel;
 mod wire;
 
+pub use config::{ConfigError, ConfigLine};
 pub use connection::Connection;
 pub use connector::Connector;
-pub use environment::Environment;
+pub use environment::{Environment, SshConfig, Variables};
 pub use error::{Fault, HostKeyError, PrivilegeError, SshError, TunnelError};
 pub use exec::{Exit, Input, Output, RunOptions, Stream};
 pub use known_hosts::{ExpectedKeys, HostKey, KnownLine, Recorded, Standing};

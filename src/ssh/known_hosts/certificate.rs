@@ -8,8 +8,8 @@ use russh::keys::{Algorithm, Certificate, HashAlg};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::pattern::glob;
 use crate::report::printable_line;
+use crate::ssh::glob::glob;
 
 /// How much of a certificate's names is shown, in characters.
 const NAMES_SHOWN: usize = 100;

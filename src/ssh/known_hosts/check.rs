@@ -50,7 +50,8 @@ impl HostKeyCheck {
         host: &str,
     ) -> Result<Self, SshError> {
         let read = |path: &PathBuf| known_hosts.files.get(path, KnownHostsFile::read);
-        let files: Vec<_> = settings.known_hosts.value.iter().map(read).collect();
+        let named = settings.known_hosts.value.iter().chain(&settings.global_known_hosts.value);
+        let files: Vec<_> = named.map(read).collect();
         let names = Names::new(settings);
         let label = Label { endpoint: settings.endpoint(), host: host.into() };
         Ok(Self(Arc::new(Check {

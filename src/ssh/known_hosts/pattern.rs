@@ -4,6 +4,8 @@ use aws_lc_rs::hmac;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
+use crate::ssh::glob::glob;
+
 /// What stands in front of a hashed name.
 const HASH_MAGIC: &str = "|1|";
 
@@ -74,35 +76,6 @@ impl HostPatterns {
     }
 }
 
-/// Shell-like matching of `*` and `?`; every other byte stands for itself, brackets included.
-pub(super) fn glob(pattern: &str, text: &str) -> bool {
-    let (pattern, text) = (pattern.as_bytes(), text.as_bytes());
-    let (mut p, mut t) = (0, 0);
-    // Where to go back to: the last `*`, and the text position it has been stretched to.
-    let mut star: Option<(usize, usize)> = None;
-    while t < text.len() {
-        match pattern.get(p) {
-            Some(b'*') => {
-                star = Some((p, t));
-                p += 1;
-            }
-            Some(&c) if c == b'?' || c == text[t] => {
-                p += 1;
-                t += 1;
-            }
-            _ => match star {
-                Some((star_p, star_t)) => {
-                    star = Some((star_p, star_t + 1));
-                    p = star_p + 1;
-                    t = star_t + 1;
-                }
-                None => return false,
-            },
-        }
-    }
-    pattern[p..].iter().all(|&c| c == b'*')
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -158,29 +131,7 @@ mod tests {
         assert!(HostPatterns::parse(&short).is_none());
     }
 
-    /// The obvious, exponential definition.
-    fn glob_by_definition(pattern: &[u8], text: &[u8]) -> bool {
-        match (pattern.split_first(), text.split_first()) {
-            (None, None) => true,
-            (Some((b'*', rest)), _) => {
-                glob_by_definition(rest, text)
-                    || text.split_first().is_some_and(|(_, t)| glob_by_definition(pattern, t))
-            }
-            (Some((b'?', rest)), Some((_, t))) => glob_by_definition(rest, t),
-            (Some((p, rest)), Some((c, t))) => p == c && glob_by_definition(rest, t),
-            _ => false,
-        }
-    }
-
     proptest! {
-        #[test]
-        fn glob_agrees_with_its_definition(pattern in "[ab*?]{0,8}", text in "[ab]{0,8}") {
-            prop_assert_eq!(
-                glob(&pattern, &text),
-                glob_by_definition(pattern.as_bytes(), text.as_bytes())
-            );
-        }
-
         #[test]
         fn a_list_is_its_patterns(
             patterns in prop::collection::vec(("!?", "[aB*?]{1,3}"), 1..5),
@@ -189,7 +140,7 @@ mod tests {
             let field: Vec<String> = patterns.iter().map(|(not, text)| format!("{not}{text}")).collect();
             let hits = |negated: bool| patterns.iter().any(|(not, text)| {
                 (not == "!") == negated
-                    && glob_by_definition(text.to_lowercase().as_bytes(), name.as_bytes())
+                    && glob(&text.to_lowercase(), &name)
             });
             prop_assert_eq!(list(&field.join(","), &name), hits(false) && !hits(true));
         }
