@@ -14,7 +14,7 @@ use super::connection::{Client, Connection, Ending, Parts};
 use super::dial::{Dialled, dial};
 use super::environment::Environment;
 use super::error::{Fault, SshError};
-use super::handshake;
+use super::handshake::{self, Heard};
 use super::hops::Hops;
 use super::keys::KeyFile;
 use super::known_hosts::{HostKeys, KnownHostsFile};
@@ -177,7 +177,7 @@ impl Connector {
         host_keys: HostKeys,
         user: String,
     ) -> Result<Connection, SshError> {
-        let Dialled { wire, lifeline, via, deadline } = dialled;
+        let Dialled { wire, lifeline, via, complaints, deadline } = dialled;
         let endpoint = settings.endpoint();
         let ending = Ending::default();
         let config = Arc::new(config(settings, &host_keys));
@@ -186,7 +186,13 @@ impl Connector {
         let mut handle = match timeout_at(deadline.at, handshake).await {
             Ok(Ok(handle)) => handle,
             Ok(Err(error)) => {
-                return Err(handshake::error(endpoint, error, &ending, &lifeline.greeting()));
+                let complaints = match complaints {
+                    Some(complaints) => Some(complaints.last().await),
+                    None => None,
+                };
+                let heard =
+                    Heard { greeting: &lifeline.greeting(), complaints: complaints.as_deref() };
+                return Err(handshake::error(endpoint, error, &ending, heard));
             }
             Err(_) => {
                 let reason = deadline.passed("no SSH handshake");

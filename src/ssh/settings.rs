@@ -74,11 +74,13 @@ pub struct Settings {
     pub host_key_policy: Setting<HostKeyPolicy>,
     /// Hosts on the way, the nearest to the workstation first.
     pub jump: Setting<Vec<Hop>>,
+    /// A command of the workstation's shell whose input and output are the connection; `None` for TCP.
+    pub proxy_command: Setting<Option<String>>,
     /// Limit for TCP connect, handshake and authentication together.
     pub connect_timeout: Setting<Duration>,
     /// Interval of keepalive requests; zero for none.
     pub keepalive: Setting<Duration>,
-    /// Unanswered keepalive requests after which the connection counts as lost.
+    /// Unanswered keepalive requests after which the connection counts as lost; zero for any number.
     pub keepalive_count: Setting<usize>,
     /// Limit for one remote command.
     pub command_timeout: Setting<Duration>,
@@ -119,6 +121,7 @@ impl Settings {
             host_key_alias: optional(&written.host_key_alias, || None),
             host_key_policy: or_default(&written.host_key_policy, || HostKeyPolicy::Strict),
             jump: or_default(&written.jump, Vec::new),
+            proxy_command: optional(&None, || None),
             connect_timeout: or_default(&written.connect_timeout, || Duration::from_secs(15)),
             keepalive: or_default(&written.keepalive, || Duration::from_secs(15)),
             keepalive_count: or_default(&None, || 3),
@@ -131,11 +134,11 @@ impl Settings {
     }
 
     /// How long the server may take nothing of what is sent to it: as long as it may leave keepalives unanswered. `None`
-    /// where there are none.
+    /// for ever.
     pub(super) fn patience(&self) -> Option<Duration> {
-        let intervals =
-            u32::try_from(self.keepalive_count.value).unwrap_or(u32::MAX).saturating_add(1);
-        Some(self.keepalive.value.saturating_mul(intervals)).filter(|patience| !patience.is_zero())
+        let count = u32::try_from(self.keepalive_count.value).unwrap_or(u32::MAX);
+        let patience = self.keepalive.value.saturating_mul(count.saturating_add(1));
+        (count > 0 && !patience.is_zero()).then_some(patience)
     }
 
     /// `address:port` of the server.
