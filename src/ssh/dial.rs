@@ -13,6 +13,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::connection::{Connection, NotOpened};
 use super::error::{Fault, SshError};
+use super::proxy_command::{Complaints, ProxyCommand};
 use super::relay::Relay;
 use super::settings::Settings;
 use super::wire::{Lifeline, Wire};
@@ -26,6 +27,8 @@ pub(super) struct Dialled {
     pub(super) lifeline: Lifeline,
     /// The jump host's connection that it goes through.
     pub(super) via: Option<Connection>,
+    /// What the ProxyCommand that it goes through has to say.
+    pub(super) complaints: Option<Complaints>,
     pub(super) deadline: Deadline,
 }
 
@@ -48,18 +51,27 @@ impl Deadline {
     }
 }
 
-/// Open a stream to the server of `settings`, directly or through `via`.
+/// Open a stream to the server of `settings`: through `via`, by its ProxyCommand, or by TCP.
 pub(super) async fn dial(
     settings: &Settings,
     via: Option<Connection>,
 ) -> Result<Dialled, SshError> {
     let deadline = Deadline::new(settings.connect_timeout.value);
     let patience = settings.patience();
-    let (wire, lifeline) = match &via {
-        Some(via) => Wire::new(relay(settings, via, deadline).await?, patience),
-        None => Wire::new(connect(settings, deadline).await?, patience),
+    let mut complaints = None;
+    let (wire, lifeline) = match (&via, &settings.proxy_command.value) {
+        (Some(via), _) => Wire::new(relay(settings, via, deadline).await?, patience),
+        (None, Some(command)) => {
+            let (command, said) = ProxyCommand::start(command).map_err(|error| {
+                let (reason, fault) = explain(&error, settings.port.value);
+                unreachable(settings, format!("its ProxyCommand does not run: {reason}"), fault)
+            })?;
+            complaints = Some(said);
+            Wire::new(command, patience)
+        }
+        (None, None) => Wire::new(connect(settings, deadline).await?, patience),
     };
-    Ok(Dialled { wire, lifeline, via, deadline })
+    Ok(Dialled { wire, lifeline, via, complaints, deadline })
 }
 
 async fn connect(settings: &Settings, deadline: Deadline) -> Result<TcpStream, SshError> {

@@ -8,16 +8,25 @@ use crate::report::printable_line;
 /// What OpenSSH's server says instead of its version when it does not take a connection now.
 const TURNED_AWAY: [&str; 2] = ["Exceeded MaxStartups", "Not allowed at this time"];
 
-/// `greeting` is the beginning of what the server said, untrusted.
+/// What was heard by then, all of it untrusted.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Heard<'a> {
+    /// The beginning of what the server said.
+    pub(super) greeting: &'a str,
+    /// What the ProxyCommand on the way printed to standard error last; `None` where there is no such command.
+    pub(super) complaints: Option<&'a str>,
+}
+
+/// Why there is no session after `error`.
 pub(super) fn error(
     endpoint: String,
     error: ClientError,
     ending: &Ending,
-    greeting: &str,
+    heard: Heard<'_>,
 ) -> SshError {
     let (reason, fault) = match error {
         ClientError::HostKey(error) => return error.into(),
-        ClientError::Protocol(error) => explain(&error, ending.reason(), greeting),
+        ClientError::Protocol(error) => explain(&error, ending.reason(), heard),
     };
     SshError::Unreachable { endpoint, reason, fault }
 }
@@ -29,7 +38,7 @@ pub(super) fn late(endpoint: String, deadline: Deadline) -> SshError {
     SshError::Unreachable { endpoint, reason, fault: Fault::Silent }
 }
 
-fn explain(error: &russh::Error, ending: Option<&str>, greeting: &str) -> (String, Fault) {
+fn explain(error: &russh::Error, ending: Option<&str>, heard: Heard<'_>) -> (String, Fault) {
     use russh::Error;
     match error {
         Error::NoCommonAlgo { kind, theirs, .. } => {
@@ -38,7 +47,7 @@ fn explain(error: &russh::Error, ending: Option<&str>, greeting: &str) -> (Strin
             let reason = format!("no common {kind} algorithm; the server offers only {theirs}");
             (reason, Fault::Lasting)
         }
-        Error::Disconnect | Error::HUP | Error::IO(_) | Error::Version => closed(ending, greeting),
+        Error::Disconnect | Error::HUP | Error::IO(_) | Error::Version => closed(ending, heard),
         error => {
             let error = printable_line(&error.to_string(), QUOTED);
             (format!("the SSH handshake failed: {error}"), Fault::Lasting)
@@ -47,22 +56,28 @@ fn explain(error: &russh::Error, ending: Option<&str>, greeting: &str) -> (Strin
 }
 
 /// The server closed the connection, or it had to be closed because what came was not SSH.
-fn closed(ending: Option<&str>, greeting: &str) -> (String, Fault) {
-    let is_ssh = greeting.lines().any(|line| line.starts_with("SSH-"));
-    let said = greeting.lines().map(str::trim).find(|line| !line.is_empty());
+fn closed(ending: Option<&str>, heard: Heard<'_>) -> (String, Fault) {
+    let is_ssh = heard.greeting.lines().any(|line| line.starts_with("SSH-"));
+    let said = heard.greeting.lines().map(str::trim).find(|line| !line.is_empty());
     match (said, ending) {
         (Some(said), _) if TURNED_AWAY.iter().any(|words| said.starts_with(words)) => {
             (format!("the server takes no connections now: {said}"), Fault::Dropped)
         }
-        (Some(said), _) if !is_ssh => (
-            format!(
-                "no SSH server answers there but something that says {:?}",
-                printable_line(said, 60)
-            ),
-            Fault::Lasting,
-        ),
+        (Some(said), _) if !is_ssh => {
+            let said = printable_line(said, 60);
+            let reason = format!("no SSH server answers there but something that says {said:?}");
+            (reason, Fault::Lasting)
+        }
         // It said goodbye properly, so it knows why.
         (_, Some(reason)) if reason != CLOSED => (reason.to_owned(), Fault::Lasting),
+        (None, _) if let Some(complaints) = heard.complaints => {
+            let last = complaints.lines().map(str::trim).rfind(|line| !line.is_empty());
+            let last = printable_line(last.unwrap_or("it does not say why"), QUOTED);
+            (
+                format!("its ProxyCommand ended before the server said anything: {last}"),
+                Fault::Refused,
+            )
+        }
         _ => {
             let reason = "the server closed the connection during the handshake; is it overloaded (sshd's \
                           MaxStartups), or does it block this workstation?";
@@ -76,7 +91,7 @@ mod tests {
     use super::*;
 
     fn closed_after(greeting: &str) -> (String, Fault) {
-        explain(&russh::Error::Disconnect, None, greeting)
+        explain(&russh::Error::Disconnect, None, Heard { greeting, complaints: None })
     }
 
     #[test]
@@ -101,12 +116,26 @@ mod tests {
 
     #[test]
     fn a_reason_given_is_the_reason() {
-        let (reason, fault) = explain(
-            &russh::Error::Disconnect,
-            Some("the server closed it: go away"),
-            "SSH-2.0-x\r\n",
-        );
-        assert_eq!((reason.as_str(), fault), ("the server closed it: go away", Fault::Lasting));
-        assert_eq!(explain(&russh::Error::Disconnect, Some(CLOSED), "").1, Fault::Dropped);
+        let after = |ending| {
+            let heard = Heard { greeting: "SSH-2.0-x\r\n", complaints: None };
+            explain(&russh::Error::Disconnect, Some(ending), heard)
+        };
+        let goodbye = "the server closed it: go away";
+        assert_eq!(after(goodbye), (goodbye.to_owned(), Fault::Lasting));
+        assert_eq!(after(CLOSED).1, Fault::Dropped);
+    }
+
+    #[test]
+    fn a_proxy_command_says_why() {
+        let after = |greeting, complaints| {
+            let heard = Heard { greeting, complaints: Some(complaints) };
+            explain(&russh::Error::Disconnect, None, heard)
+        };
+        let (reason, fault) = after("", "warning\nnc: \u{1b}[1mrefused\n\n");
+        assert!(reason.ends_with(": nc: refused"), "{reason}");
+        assert_eq!(fault, Fault::Refused);
+        assert!(after("", "").0.ends_with("does not say why"));
+        // The server was there, so it is the server that hung up.
+        assert_eq!(after("SSH-2.0-x\r\n", "warning\n").1, Fault::Dropped);
     }
 }

@@ -18,7 +18,9 @@ impl Route {
         for mut settings in hops {
             // A dead jump host is noticed before what is behind it, so that its hosts fail for the right reason.
             let count = &mut settings.keepalive_count.value;
-            *count = count.saturating_sub(1).max(1);
+            if *count > 1 {
+                *count -= 1;
+            }
             via = Some(Box::new(Self { settings, via }));
         }
         Self { settings: host, via }

@@ -253,11 +253,11 @@ impl Settings {
     }
 
     /// How long the server may take nothing of what is sent to it: as long as it may leave keepalives unanswered. `None`
-    /// where there are none.
+    /// for ever.
     pub(super) fn patience(&self) -> Option<Duration> {
-        let intervals =
-            u32::try_from(self.keepalive_count.value).unwrap_or(u32::MAX).saturating_add(1);
-        Some(self.keepalive.value.saturating_mul(intervals)).filter(|patience| !patience.is_zero())
+        let count = u32::try_from(self.keepalive_count.value).unwrap_or(u32::MAX);
+        let patience = self.keepalive.value.saturating_mul(count.saturating_add(1));
+        (count > 0 && !patience.is_zero()).then_some(patience)
     }
 
     /// `address:port` of the server.

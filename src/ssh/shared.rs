@@ -72,7 +72,10 @@ fn is_kept(error: &SshError, age: Duration) -> bool {
     match error {
         SshError::Jump { error, .. } => is_kept(error, age),
         // Asking again would not change the answer, and may lock the account.
-        SshError::HostKey(_) | SshError::Authentication { .. } | SshError::LocalFile { .. } => true,
+        SshError::HostKey(_)
+        | SshError::Authentication { .. }
+        | SshError::LocalFile { .. }
+        | SshError::Config(_) => true,
         _ => age < FAILURE_KEPT,
     }
 }

@@ -1,10 +1,10 @@
 //! Many hosts at once.
 
-use fleetadm::fleet::{Fleet, Outcome, Pace, run_all};
+use fleetadm::fleet::{Fleet, Outcome};
 use fleetadm::inventory::Host;
 use fleetadm::ssh::{Input, SshError};
-use tokio_util::sync::CancellationToken;
 
+use crate::on_all;
 use crate::sshd::{Sshd, connector, free_port, said};
 
 #[tokio::test]
@@ -14,9 +14,7 @@ async fn a_fleet_connects_once_per_host() {
         (0..12).map(|index| Host { name: format!("node-{index}"), ..server.host() }).collect();
     hosts[5].ssh.port = Some(said(free_port()));
     let fleet = Fleet::new(connector(), 4);
-    let cancel = CancellationToken::new();
-    let outcomes =
-        run_all(&hosts, &Pace::parallel(12), &cancel, |_| {}, |host| fleet.connection(host)).await;
+    let outcomes = on_all(&hosts, |host| fleet.connection(host)).await;
     for (index, (host, outcome)) in outcomes.iter().enumerate() {
         assert_eq!(host.name, format!("node-{index}"));
         match outcome {

@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use fleetadm::fleet::{Fleet, Outcome, run_all};
+use fleetadm::fleet::{Fleet, Outcome};
 use fleetadm::inventory::{Hop, Host};
 use fleetadm::ssh::{Connection, HostKeyError, Input, RunOptions, SshError};
-use tokio_util::sync::CancellationToken;
 
+use crate::on_all;
 use crate::peers::{Peer, Trick, known_host};
 use crate::sshd::{Sshd, connector, keygen, said};
 
@@ -90,7 +90,7 @@ async fn the_others_do_not_suffer() {
     }
     let fleet = Fleet::new(connector(), 64);
     let begun = Instant::now();
-    let outcomes = run_all(&hosts, 64, &CancellationToken::new(), async |host| {
+    let outcomes = on_all(&hosts, async |host| {
         let result = work(&fleet, host).await;
         result.map_err(|error| (error, begun.elapsed())).map(|lines| (lines, begun.elapsed()))
     })

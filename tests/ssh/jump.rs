@@ -3,11 +3,11 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use fleetadm::fleet::{Fleet, Outcome, Pace, run_all};
+use fleetadm::fleet::{Fleet, Outcome};
 use fleetadm::inventory::{Hop, Host};
 use fleetadm::ssh::{HostKeyError, Input, SshError};
-use tokio_util::sync::CancellationToken;
 
+use crate::on_all;
 use crate::sshd::{Sshd, connector, free_port, keygen, said};
 
 /// `target` behind `hops`, the nearest first.
@@ -79,9 +79,7 @@ async fn a_jump_host_out_of_reach_is_named_and_tried_once() {
         .collect();
     let fleet = Fleet::new(connector(), 4);
     let begun = Instant::now();
-    let cancel = CancellationToken::new();
-    let outcomes =
-        run_all(&hosts, &Pace::parallel(20), &cancel, |_| {}, |host| fleet.connection(host)).await;
+    let outcomes = on_all(&hosts, |host| fleet.connection(host)).await;
     for (_, outcome) in outcomes {
         let Outcome::Failed(error) = outcome else { panic!("{outcome:?}") };
         assert!(error.could_not_reach());
@@ -175,9 +173,7 @@ async fn a_lost_jump_host_is_named_and_reconnected() {
         .map(|index| Host { name: format!("node-{index}"), ..behind(&target, vec![hop.hop()]) })
         .collect();
     let fleet = Fleet::new(connector(), 5);
-    let cancel = CancellationToken::new();
-    let pace = Pace::parallel(5);
-    let connect = || run_all(&hosts, &pace, &cancel, |_| {}, |host| fleet.connection(host));
+    let connect = || on_all(&hosts, |host| fleet.connection(host));
     let mut connections = Vec::new();
     for (_, outcome) in connect().await {
         let Outcome::Done(connection) = outcome else { panic!("{outcome:?}") };
@@ -263,16 +259,10 @@ async fn three_hundred_hosts_through_one_jump_host() {
         .collect();
     let fleet = Fleet::new(connector(), 64);
     let begun = Instant::now();
-    let outcomes = run_all(
-        &hosts,
-        &Pace::parallel(64),
-        &CancellationToken::new(),
-        |_| {},
-        async |host| {
-            let connection = fleet.connection(host).await?;
-            connection.run("true", Input::None).await
-        },
-    )
+    let outcomes = on_all(&hosts, async |host| {
+        let connection = fleet.connection(host).await?;
+        connection.run("true", Input::None).await
+    })
     .await;
     eprintln!("300 hosts took {:?}", begun.elapsed());
     for (host, outcome) in outcomes {

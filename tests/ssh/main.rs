@@ -33,9 +33,24 @@ mod robust;
 mod root;
 mod tunnels;
 
+use fleetadm::fleet::{Outcome, Pace, run_all};
+use fleetadm::inventory::Host;
 use fleetadm::ssh::Connection;
+use tokio_util::sync::CancellationToken;
+
 use sshd::{Sshd, connector};
 
 async fn connect(server: &Sshd) -> Connection {
     connector().connect(&server.host()).await.unwrap()
+}
+
+/// `work` on all hosts at once, as far as that is done for an operator who asks for nothing else.
+async fn on_all<'a, T, E, F>(
+    hosts: &'a [Host],
+    work: impl Fn(&'a Host) -> F,
+) -> Vec<(&'a Host, Outcome<T, E>)>
+where
+    F: Future<Output = Result<T, E>>,
+{
+    run_all(hosts, &Pace::parallel(64), &CancellationToken::new(), |_| {}, work).await
 }
