@@ -23,13 +23,30 @@ macro_rules! server {
     };
 }
 
+/// Look after so many hosts, or leave the test where there is no server.
+macro_rules! operator {
+    ($count:expr) => {
+        operator!($count, "")
+    };
+    ($count:expr, $before:expr) => {
+        match Operator::with($count, $before) {
+            Some(operator) => operator,
+            None => return,
+        }
+    };
+}
+
 mod commands;
+mod copy;
+mod exec;
 mod fleet;
 mod hostile;
 mod jump;
 mod login;
 mod lost;
+mod operator;
 mod robust;
+mod rolling;
 mod root;
 mod tunnels;
 

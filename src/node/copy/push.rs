@@ -77,7 +77,7 @@ impl Push {
                 let mut texts = self.contents(&remote, &listing.entries, shown).await?;
                 for difference in &differences {
                     let text = texts.remove(difference.wanted.path.as_str());
-                    let detail = detail(difference, text.as_deref());
+                    let detail = self.detail(difference, text.as_deref());
                     task.changed(self.what(difference), detail, true);
                 }
                 Ok(())
@@ -110,7 +110,7 @@ impl Push {
         for difference in differences {
             if next.is_some_and(|path| *path == difference.wanted.path) {
                 next = placed_paths.next();
-                task.changed(self.what(difference), detail(difference, None), false);
+                task.changed(self.what(difference), self.detail(difference, None), false);
             }
         }
         // A file that could not be read is why the host did not get it.
@@ -149,29 +149,32 @@ impl Push {
 
     fn what(&self, difference: &Difference<'_>) -> String {
         let verb = if difference.action == Action::Create { "create" } else { "change" };
-        let path = &difference.wanted.path;
+        format!("{verb} {}", self.place(difference.wanted))
+    }
+
+    /// Where something goes, for people.
+    fn place(&self, wanted: &Wanted) -> String {
         match self.root.as_str() {
-            "." => format!("{verb} {path}"),
-            "/" => format!("{verb} /{path}"),
-            root => format!("{verb} {root}/{path}"),
+            "." => wanted.path.clone(),
+            root => format!("{}/{}", root.trim_end_matches('/'), wanted.path),
         }
     }
-}
 
-/// What is different, in words; `old` is what is there, where that was read.
-fn detail(difference: &Difference<'_>, old: Option<&[u8]>) -> Option<String> {
-    let mut details = difference.details.clone();
-    if let (Some(old), Kind::File { source, .. }) = (old, &difference.wanted.kind)
-        // What cannot be read now is reported when it is copied.
-        && let Ok(new) = std::fs::read(source)
-    {
-        let wanted = diff::Wanted {
-            path: &difference.wanted.path,
-            content: &new,
-            mode: difference.wanted.mode,
-            secret: false,
-        };
-        details.push(diff::content_difference(&wanted, old, false));
+    /// What is different, in words; `old` is what is there, where that was read.
+    fn detail(&self, difference: &Difference<'_>, old: Option<&[u8]>) -> Option<String> {
+        let mut details = difference.details.clone();
+        if let (Some(old), Kind::File { source, .. }) = (old, &difference.wanted.kind)
+            // What cannot be read now is reported when it is copied.
+            && let Ok(new) = std::fs::read(source)
+        {
+            let wanted = diff::Wanted {
+                path: &self.place(difference.wanted),
+                content: &new,
+                mode: difference.wanted.mode,
+                secret: false,
+            };
+            details.push(diff::content_difference(&wanted, old, false));
+        }
+        (!details.is_empty()).then(|| details.join("\n"))
     }
-    (!details.is_empty()).then(|| details.join("\n"))
 }
