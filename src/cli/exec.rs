@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use crate::fleet::{self, Fleet};
 use crate::inventory::Host;
 use crate::report::{Event, Outcome, Reporter};
-use crate::ssh::{self, Connector, Environment, Exit, Input, RunOptions, SshError, Stream};
+use crate::ssh::{self, Exit, Input, RunOptions, SshError, Stream};
 
 use super::args::{ExecArgs, Global};
 use super::failure::Failure;
@@ -32,21 +32,22 @@ pub fn run(global: &Global, args: ExecArgs) -> Result<u8, Failure> {
     let hosts = &selected.hosts;
     let parallel = usize::from(global.parallel);
     let options = RunOptions { as_root: args.become_root, ..RunOptions::default() };
+    let fleet = Fleet::new(session::connector(global)?, parallel);
     session::contact(global, PHASE, hosts, None, |reporter, cancel| async move {
-        on_every_host(hosts, parallel, &cancel, &command, &options, &reporter).await;
+        on_every_host(hosts, fleet, parallel, &cancel, &command, &options, &reporter).await;
         Ok(())
     })
 }
 
 async fn on_every_host(
     hosts: &[Host],
+    fleet: Fleet,
     parallel: usize,
     cancel: &CancellationToken,
     command: &str,
     options: &RunOptions,
     reporter: &Reporter,
 ) {
-    let fleet = Fleet::new(Connector::new(Environment::current()), parallel);
     let (fleet_ref, reporter_ref) = (&fleet, reporter);
     let outcomes = fleet::run_all(hosts, parallel, cancel, |host| async move {
         let started = Instant::now();

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::inventory::{self, Host, Inventory};
 use crate::report::{Event, Format, Options, Renderer, Reporter, exit};
+use crate::ssh::{Connector, Environment, SshConfig};
 
 use super::args::{Global, OutputFormat};
 use super::failure::Failure;
@@ -21,9 +22,10 @@ pub struct Selected {
     pub hosts: Vec<Host>,
 }
 
-/// Load the inventory and apply `--limit`. No host is contacted.
+/// Load the inventory, lay `--ssh` over it and apply `--limit`. No host is contacted.
 pub fn select(global: &Global) -> Result<Selected, Failure> {
-    let inventory = inventory::load(&global.inventory).map_err(Failure::usage)?;
+    let mut inventory = inventory::load(&global.inventory).map_err(Failure::usage)?;
+    inventory.override_ssh(&global.ssh).map_err(Failure::usage)?;
     let hosts = match &global.limit {
         Some(limit) => inventory::select(&inventory.hosts, limit)
             .map_err(|error| Failure::usage(format!("--limit: {error}")))?
@@ -33,6 +35,22 @@ pub fn select(global: &Global) -> Result<Selected, Failure> {
         None => inventory.hosts.clone(),
     };
     Ok(Selected { inventory: Arc::new(inventory), hosts })
+}
+
+/// What connects to hosts, with `-F` applied and OpenSSH's configuration checked. No host is contacted.
+pub fn connector(global: &Global) -> Result<Connector, Failure> {
+    let mut environment = Environment::current();
+    match &global.ssh_config {
+        // As for ssh -F.
+        Some(file) if file.as_os_str().eq_ignore_ascii_case("none") => {
+            environment.ssh_config = SshConfig::None;
+        }
+        Some(file) => environment.ssh_config = SshConfig::File(file.clone()),
+        None => {}
+    }
+    let connector = Connector::new(environment);
+    connector.check().map_err(Failure::usage)?;
+    Ok(connector)
 }
 
 /// Do `work` on a runtime, with a renderer for what it reports and a token that the first Ctrl-C, SIGTERM or

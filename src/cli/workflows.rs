@@ -100,6 +100,7 @@ pub(super) fn run(
         (_, Mode::DryRun) => Some("to change"),
         (_, Mode::Apply) => Some("changed"),
     };
+    let connector = session::connector(global)?;
     let hosts = selected.hosts.clone();
     let status =
         session::contact(global, command, &hosts, changes, |reporter, cancel| async move {
@@ -111,7 +112,7 @@ pub(super) fn run(
                 cancel: cancel.clone(),
                 reporter,
             };
-            let run = Run::new(selected.inventory, selected.hosts, cluster, options);
+            let run = Run::new(selected.inventory, selected.hosts, cluster, connector, options);
             workflow::run(Arc::new(run), phases, workflow::Options { parallel, choice, cancel })
                 .await;
             Ok(())

@@ -13,7 +13,7 @@ use crate::inventory::{Host, Inventory, Role};
 use crate::node::facts::{Facts, FactsRequest};
 use crate::node::{self, Node, SshTransport};
 use crate::report::{Event, Reporter};
-use crate::ssh::{Connection, Connector, Environment};
+use crate::ssh::{Connection, Connector};
 
 use super::control_plane::ControlPlane;
 use super::prepare::artifacts::Artifacts;
@@ -70,6 +70,7 @@ impl Run {
         inventory: Arc<Inventory>,
         selected: Vec<Host>,
         cluster: Cluster,
+        connector: Connector,
         options: RunOptions,
     ) -> Self {
         let hosts: Vec<Arc<HostState>> = selected.into_iter().map(HostState::new).collect();
@@ -80,7 +81,7 @@ impl Run {
             state.cloned().unwrap_or_else(|| HostState::new(first.clone()))
         });
         Self {
-            fleet: Fleet::new(Connector::new(Environment::current()), options.parallel),
+            fleet: Fleet::new(connector, options.parallel),
             control_plane: ControlPlane::new(first),
             artifacts: Artifacts::new(inventory.artifacts.clone()),
             started: OffsetDateTime::now_utc(),
