@@ -201,6 +201,10 @@ fn text(value: &Value) -> String {
         Value::String(text) => printable(text).into_owned(),
         value if is_nothing(value) => "-".to_owned(),
         Value::Array(items) => items.iter().map(text).collect::<Vec<_>>().join(", "),
+        Value::Object(fields) => {
+            let field = |(name, value): (&String, &Value)| format!("{name}={}", text(value));
+            fields.iter().map(field).collect::<Vec<_>>().join(", ")
+        }
         other => printable(&other.to_string()).into_owned(),
     }
 }
@@ -226,4 +230,29 @@ fn aligned<const N: usize>(header: &[String], rows: &[[String; N]]) -> String {
         format!("{}\n", cells.collect::<Vec<_>>().join("  ").trim_end())
     };
     all().filter(|row| !row.is_empty()).map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_aligned() {
+        let header = ["A", "LONGER"].map(str::to_owned);
+        let rows = [["ä b", "1"], ["c", "2"]].map(|row| row.map(str::to_owned));
+        insta::assert_snapshot!(aligned(&header, &rows), @r"
+        A    LONGER
+        ä b  1
+        c    2
+        ");
+        assert_eq!(aligned(&[], &rows), "ä b  1\nc    2\n");
+    }
+
+    #[test]
+    fn values_are_readable() {
+        assert_eq!(text(&json!(["a", 1, true])), "a, 1, true");
+        assert_eq!(text(&json!({"tier": "db", "rack": 7})), "rack=7, tier=db");
+        assert_eq!((text(&json!(null)), text(&json!([]))), ("-".to_owned(), "-".to_owned()));
+        assert_eq!(text(&json!("a\u{1b}[31mb")), printable("a\u{1b}[31mb"));
+    }
 }
