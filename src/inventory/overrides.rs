@@ -36,7 +36,9 @@ impl Inventory {
 fn read(assignment: &str, tables: &Tables<'_>) -> Result<SshSettings, InventoryError> {
     let bare =
         |key: &str| !key.is_empty() && key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
-    let Some((key, value)) = assignment.split_once('=').filter(|(key, _)| bare(key.trim())) else {
+    let parts = assignment.split_once('=').filter(|(key, _)| bare(key.trim()));
+    // A second line would be a second assignment.
+    let Some((key, value)) = parts.filter(|(_, value)| !value.contains(char::is_control)) else {
         let title = format!("{} is not an assignment", quoted(assignment));
         let fault = Fault::new(title, "expected KEY=VALUE, with a key of `[ssh]`");
         return Err(mistakes(assignment, vec![fault.at(0..assignment.len())]));

@@ -1,6 +1,7 @@
 //! `fleetadm inventory show` and the options that decide what it shows.
 
 use std::fs;
+use std::path::PathBuf;
 use std::process::Output;
 
 use assert_cmd::Command;
@@ -9,7 +10,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::Value;
 
-use crate::client::{Client, Files};
+use crate::client::{Client, Files, VARIABLES};
 use crate::generated;
 
 const INVENTORY: &str = r#"
@@ -32,25 +33,29 @@ jump = ["me@edge"]
 become = "sudo"
 "#;
 
-/// fleetadm in a directory with an inventory and `config`, with a home that is empty.
-struct Place(Files);
+/// fleetadm in a directory with an inventory and `config`.
+struct Place {
+    files: Files,
+    home: PathBuf,
+}
 
 impl Place {
     fn new(config: &str) -> Self {
         let files = Files::new(config);
         files.write("inventory.toml", INVENTORY);
-        fs::create_dir(files.directory.path().join("home")).unwrap();
-        Self(files)
+        let home = files.directory.path().join("home");
+        fs::create_dir(&home).unwrap();
+        Self { files, home }
     }
 
     fn run(&self, arguments: &[&str]) -> Output {
-        let directory = self.0.directory.path();
         Command::cargo_bin("fleetadm")
             .unwrap()
-            .current_dir(directory)
+            .current_dir(self.files.directory.path())
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-            .env("HOME", directory.join("home"))
+            .envs(VARIABLES)
+            .env("HOME", &self.home)
             .args(arguments)
             .output()
             .unwrap()
@@ -60,8 +65,7 @@ impl Place {
     fn prints(&self, arguments: &[&str]) -> String {
         let output = self.run(arguments);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        let home = self.0.directory.path().join("home");
-        String::from_utf8(output.stdout).unwrap().replace(home.to_str().unwrap(), "/home/me")
+        String::from_utf8(output.stdout).unwrap().replace(self.home.to_str().unwrap(), "/home/me")
     }
 
     /// What it says about a mistake; nothing may be touched.
@@ -69,7 +73,7 @@ impl Place {
         let output = self.run(arguments);
         assert_eq!(output.status.code(), Some(2), "{output:?}");
         assert!(output.stdout.is_empty(), "{output:?}");
-        let directory = self.0.directory.path().to_str().unwrap();
+        let directory = self.files.directory.path().to_str().unwrap();
         String::from_utf8(output.stderr).unwrap().replace(directory, "DIR")
     }
 }
@@ -237,7 +241,7 @@ fn a_wrong_configuration_stops_everything_before_it_begins() {
 #[test]
 fn the_usual_places_are_looked_in() {
     let place = Place::new("");
-    let home = place.0.directory.path().join("home/.ssh");
+    let home = place.home.join(".ssh");
     fs::create_dir_all(home.join("config.d")).unwrap();
     fs::write(home.join("config"), "Include config.d/*\nPort 8\n").unwrap();
     fs::write(home.join("config.d/one"), "Host 10.0.0.1\nPort 7\n").unwrap();
@@ -256,9 +260,9 @@ fn generated_configurations_are_shown_as_ssh_resolves_them() {
     let check = |configuration: generated::Configuration| {
         let files = configuration.files();
         files.write("inventory.toml", "[[hosts]]\nname = \"web1\"\n");
-        let place = Place(files);
-        fs::create_dir(place.0.directory.path().join("home")).unwrap();
-        let expected = client.asks(&place.0.config(), "web1");
+        // The client does not look at HOME.
+        let place = Place { files, home: client.environment.home.clone().unwrap() };
+        let expected = client.asks(&place.files.config(), "web1");
         let output = place.run(&["-F", "config", "inventory", "show", "web1", "--output", "json"]);
         let Ok(expected) = expected else {
             prop_assert_eq!(output.status.code(), Some(2));
@@ -276,6 +280,17 @@ fn generated_configurations_are_shown_as_ssh_resolves_them() {
         prop_assert_eq!(value("user"), Value::from(expected["user"].clone()));
         prop_assert_eq!(value("host_key_policy"), Value::from(expected["host_key_policy"].clone()));
         prop_assert_eq!(value("keepalive_count").to_string(), expected["keepalive_count"].clone());
+        for (key, words) in [
+            ("identity_file", "identity_files"),
+            ("certificate_file", "certificate_files"),
+            ("known_hosts", "known_hosts"),
+        ] {
+            let paths = value(key);
+            let paths = paths.as_array().unwrap().iter().map(|path| path.as_str().unwrap());
+            let paths = paths.collect::<Vec<_>>().join(" ");
+            let expected = expected[words].trim_start_matches("none");
+            prop_assert_eq!(paths.trim_start_matches("none"), expected, "{}", key);
+        }
         let only = if value("identities_only") == true { "yes" } else { "no" };
         prop_assert_eq!(only, expected["identities_only"].as_str());
         Ok(())
