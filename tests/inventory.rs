@@ -4,6 +4,8 @@
 mod document_mistakes;
 #[path = "inventory/host_mistakes.rs"]
 mod host_mistakes;
+#[path = "inventory/ssh_keys.rs"]
+mod ssh_keys;
 
 use std::fs;
 use std::path::Path;
@@ -64,7 +66,7 @@ fn every_example_loads() {
             loaded += 1;
         }
     }
-    assert!(loaded >= 2);
+    assert!(loaded >= 3);
 }
 
 #[test]

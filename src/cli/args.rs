@@ -48,6 +48,12 @@ pub struct Global {
     /// in the last run with this inventory. A selection that leaves no host is an error.
     #[arg(short, long, global = true, value_name = "HOSTS")]
     pub limit: Option<String>,
+    /// A key of [ssh] for every host, above the inventory; for example user=ops or jump=bastion
+    #[arg(long, global = true, value_name = "KEY=VALUE")]
+    pub ssh: Vec<String>,
+    /// OpenSSH's configuration instead of ~/.ssh/config and /etc/ssh/ssh_config; none for no file at all
+    #[arg(short = 'F', long, global = true, value_name = "FILE")]
+    pub ssh_config: Option<PathBuf>,
     /// How many steps are under way at once, over all hosts
     #[arg(long, global = true, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..))]
     pub parallel: u16,

@@ -5,7 +5,6 @@ mod show;
 use std::fmt::Write as _;
 
 use crate::inventory::{Inventory, Role, fold_hosts};
-use crate::ssh::{Connector, Environment};
 
 use super::args::{Global, InventoryCommand};
 use super::failure::Failure;
@@ -13,20 +12,21 @@ use super::{print, session};
 
 pub fn run(global: &Global, command: InventoryCommand) -> Result<u8, Failure> {
     let selected = session::select(global)?;
-    let connector = Connector::new(Environment::current());
     match command {
         InventoryCommand::Check => print(&checked(&selected.inventory)),
         InventoryCommand::Show { host: None } => {
-            print(&show::table(&selected.hosts, &connector, global.output)?)
+            print(&show::table(&selected.hosts, &session::connector(global)?, global.output)?)
         }
         InventoryCommand::Show { host: Some(name) } => {
-            let host = selected.hosts.iter().find(|host| host.name == name).ok_or_else(|| {
-                Failure::usage(format!(
-                    "there is no host {name:?} in {}",
-                    global.inventory.display()
-                ))
-            })?;
-            print(&show::host(host, &connector, global.output)?)
+            let host = selected.inventory.hosts.iter().find(|host| host.name == name).ok_or_else(
+                || {
+                    Failure::usage(format!(
+                        "there is no host {name:?} in {}",
+                        global.inventory.display()
+                    ))
+                },
+            )?;
+            print(&show::host(host, &session::connector(global)?, global.output)?)
         }
     }
 }

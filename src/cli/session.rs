@@ -16,7 +16,7 @@ use crate::inventory::{self, Host, Inventory, Sources};
 use crate::report::{
     Event, Format, Options, Record, RecordFile, Renderer, Reporter, Summary, exit,
 };
-use crate::ssh::{Connector, Environment, Secrets, read_descriptor};
+use crate::ssh::{Connector, Environment, Secrets, SshConfig, read_descriptor};
 
 use super::args::{Global, OutputFormat};
 use super::failure::Failure;
@@ -35,9 +35,10 @@ pub struct Selected {
     pub hosts: Vec<Host>,
 }
 
-/// Load the inventory and apply `--limit`. No host is contacted.
+/// Load the inventory, lay `--ssh` over it and apply `--limit`. No host is contacted.
 pub fn select(global: &Global) -> Result<Selected, Failure> {
-    let inventory = inventory::load(&global.inventory).map_err(Failure::usage)?;
+    let mut inventory = inventory::load(&global.inventory).map_err(Failure::usage)?;
+    inventory.override_ssh(&global.ssh).map_err(Failure::usage)?;
     let hosts = match &global.limit {
         Some(limit) => inventory::select(&inventory.hosts, limit, &Lists(&global.inventory))
             .map_err(|error| Failure::usage(format!("--limit: {error}")))?
@@ -83,8 +84,25 @@ fn keep_record(inventory: &Path, command: &str, failed: Vec<String>) {
     }
 }
 
-/// Do `work` on a runtime, with a renderer for what it reports, a token that the first Ctrl-C, SIGTERM or
-/// lost terminal fires, and the connector of the run; the second signal aborts at once. `changes` is the word for what the command changes, if it can. Gives the exit status.
+/// What connects to hosts, with `-F` applied and OpenSSH's configuration checked. No host is contacted.
+pub fn connector(global: &Global) -> Result<Connector, Failure> {
+    let mut environment = Environment::current();
+    match &global.ssh_config {
+        // As for ssh -F.
+        Some(file) if file.as_os_str().eq_ignore_ascii_case("none") => {
+            environment.ssh_config = SshConfig::None;
+        }
+        Some(file) => environment.ssh_config = SshConfig::File(file.clone()),
+        None => {}
+    }
+    let connector = Connector::new(environment);
+    connector.check().map_err(Failure::usage)?;
+    Ok(connector)
+}
+
+/// Do `work` on a runtime, with a renderer for what it reports, a token that the first Ctrl-C, SIGTERM or lost terminal
+/// fires, and the connector of the run; the second signal aborts at once. `changes` is the word for what the command
+/// changes, if it can. Gives the exit status.
 pub fn contact<F, Fut>(
     global: &Global,
     command: &str,
@@ -97,6 +115,7 @@ where
     Fut: Future<Output = Result<(), Failure>>,
 {
     raise_open_files();
+    let connector = connector(global)?;
     let passwords = Passwords::read(global)?;
     let runtime = tokio::runtime::Runtime::new()
         .map_err(|error| Failure::internal(format!("cannot start: {error}")))?;
@@ -117,9 +136,7 @@ where
         let cancel = CancellationToken::new();
         let (reporter, prompter, renderer) = Renderer::start(options, cancel.clone());
         let secrets = Secrets::asking(prompter).with_given(passwords.login, passwords.become_root);
-        let connector = Connector::new(Environment::current())
-            .with_secrets(Arc::new(secrets))
-            .reporting_to(reporter.clone());
+        let connector = connector.with_secrets(Arc::new(secrets)).reporting_to(reporter.clone());
         let abort = CancellationToken::new();
         let watcher = tokio::spawn(watch_signals(cancel.clone(), abort.clone(), reporter.clone()));
         let result = tokio::select! {

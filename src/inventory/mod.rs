@@ -9,6 +9,7 @@
 mod document;
 mod error;
 mod model;
+mod overrides;
 mod paths;
 mod ranges;
 mod read;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use serde_json::{Map, Value};
 
-use super::ssh::SshSettings;
+use super::ssh::{JumpHost, SshSettings};
 
 /// A resolved inventory: every host with its settings, and the cluster they form.
 #[derive(Debug, Clone)]
@@ -21,6 +21,8 @@ pub struct Inventory {
     /// Hosts in document order, ranges expanded. Names are unique, and so are addresses together with
     /// the SSH port, and advertise addresses.
     pub hosts: Vec<Host>,
+    /// `[jump_hosts.NAME]`, by name.
+    pub jump_hosts: BTreeMap<String, JumpHost>,
     /// `[artifacts]`.
     pub artifacts: Artifacts,
     /// `[[files]]`.

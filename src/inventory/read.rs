@@ -1,9 +1,9 @@
 //! Text to a document: syntax, unknown keys, wrong types.
 
-use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use toml::de::{DeArray, DeTable, DeValue, Deserializer};
 
-use super::document::{self, Document};
+use super::document;
 use super::error::{Fault, Problem, Problems, Span, quoted};
 use super::suggest::nearest;
 
@@ -39,10 +39,10 @@ const ELSEWHERE: [(&str, &[&str]); 4] = [
     ),
 ];
 
-/// Reads the whole document, or says everything that keeps it from being read.
-pub(super) fn read(text: &str, problems: &mut Problems) -> Option<Document> {
+/// Reads a whole document or one table, or says everything that keeps it from being read.
+pub(super) fn read<T: DeserializeOwned>(text: &str, problems: &mut Problems) -> Option<T> {
     let error = match DeTable::parse(text) {
-        Ok(table) => match Document::deserialize(Deserializer::from(table)) {
+        Ok(table) => match T::deserialize(Deserializer::from(table)) {
             Ok(document) => return Some(document),
             Err(error) => error,
         },
@@ -61,7 +61,7 @@ pub(super) fn read(text: &str, problems: &mut Problems) -> Option<Document> {
         if !prune_table(rest.get_mut(), &span) {
             break;
         }
-        next = Document::deserialize(Deserializer::from(rest.clone())).err();
+        next = T::deserialize(Deserializer::from(rest.clone())).err();
     }
     None
 }

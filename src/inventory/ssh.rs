@@ -137,6 +137,15 @@ pub struct Hop {
     pub ssh: SshSettings,
 }
 
+/// `[jump_hosts.NAME]`.
+#[derive(Debug, Clone)]
+pub struct JumpHost {
+    /// `address`, default its name.
+    pub address: String,
+    /// The keys of its `ssh` table.
+    pub ssh: SshSettings,
+}
+
 /// How the login user becomes root.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Become {

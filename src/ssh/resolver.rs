@@ -115,6 +115,7 @@ impl Resolver {
             jump_host: behind.map(|(host, _)| host).or(jump),
         })?;
         Ok(Settings::resolve(Layers {
+            name,
             user,
             port,
             written,

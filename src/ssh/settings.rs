@@ -76,6 +76,8 @@ impl fmt::Display for Origin {
 /// Every setting of a connection to one host.
 #[derive(Debug, Clone)]
 pub struct Settings {
+    /// What an operator would type behind `ssh`.
+    pub name: String,
     /// Where to connect to: OpenSSH's HostName.
     pub host_name: Setting<String>,
     /// TCP port.
@@ -130,6 +132,8 @@ pub struct Settings {
 
 /// What decides the settings of one host, from the nearest to the host on.
 pub(super) struct Layers<'a> {
+    /// What an operator would type behind `ssh`.
+    pub(super) name: &'a str,
     /// The login user, where the inventory says one.
     pub(super) user: Option<Setting<String>>,
     /// The port, where the inventory says one.
@@ -148,7 +152,7 @@ pub(super) struct Layers<'a> {
 impl Settings {
     /// Answer everything from `layers`.
     pub(super) fn resolve(layers: Layers<'_>) -> Self {
-        let Layers { user, port, written, reached_by, config, environment } = layers;
+        let Layers { name, user, port, written, reached_by, config, environment } = layers;
         let in_home = |names: &[&str]| -> Vec<PathBuf> {
             let home = environment.home.as_ref().map(|home| home.join(".ssh"));
             home.iter().flat_map(|home| names.iter().map(|name| home.join(name))).collect()
@@ -158,6 +162,7 @@ impl Settings {
         let direct = written.jump.as_ref().map(|jump| Origin::Inventory(jump.place.clone()));
         let proxy = reached_by.cloned().or(direct);
         Self {
+            name: name.to_owned(),
             host_name: Setting {
                 value: config.host_name,
                 origin: match config.host_name_line {

@@ -41,7 +41,7 @@ impl Client {
             return None;
         };
         assert!(output.status.success(), "ssh -G: {output:?}");
-        let token = |token: &str| client.expand(Path::new("none"), "x", &[token])[0].clone();
+        let token = |token: &str| client.expand(Path::new("none"), &["x"], &[token])[0].clone();
         client.environment = Environment {
             home: Some(PathBuf::from(token("%d"))),
             agent: Some("/run/usual.sock".into()),
@@ -67,12 +67,12 @@ impl Client {
     }
 
     /// What the client makes of texts with tokens. known_hosts files are the only ones it prints expanded.
-    fn expand(&self, config: &Path, host: &str, texts: &[&str]) -> Vec<String> {
+    fn expand(&self, config: &Path, arguments: &[&str], texts: &[&str]) -> Vec<String> {
         texts
             .iter()
             .map(|text| {
                 let option = format!("UserKnownHostsFile=\"{text}\"");
-                let output = self.run(config, &["-o", &option, host]).unwrap();
+                let output = self.run(config, &[&["-o", &option], arguments].concat()).unwrap();
                 let text = String::from_utf8(output.stdout).unwrap();
                 let value = text.lines().find_map(|l| l.strip_prefix("userknownhostsfile "));
                 value.unwrap_or_else(|| panic!("{option}: {text}")).to_owned()
@@ -82,7 +82,13 @@ impl Client {
 
     /// What the client says about `host`; the error is what it prints where it refuses the configuration.
     pub fn asks(&self, config: &Path, host: &str) -> Result<Words, String> {
-        let output = self.run(config, &[host]).unwrap();
+        self.asks_with(config, &[], host)
+    }
+
+    /// The same with more options.
+    pub fn asks_with(&self, config: &Path, options: &[&str], host: &str) -> Result<Words, String> {
+        let arguments = [options, &[host]].concat();
+        let output = self.run(config, &arguments).unwrap();
         if !output.status.success() {
             return Err(String::from_utf8_lossy(&output.stderr).into_owned());
         }
@@ -91,7 +97,7 @@ impl Client {
             text.lines().filter_map(|line| line.strip_prefix(key)?.strip_prefix(' ')).collect()
         };
         let one = |key: &str| all(key).first().map_or("", |value| value).to_owned();
-        let expanded = |values: &[&str]| self.expand(config, host, values).join(" ");
+        let expanded = |values: &[&str]| self.expand(config, &arguments, values).join(" ");
         let all_but_none = |key: &str| -> Vec<&str> {
             all(key).into_iter().filter(|value| !value.eq_ignore_ascii_case("none")).collect()
         };

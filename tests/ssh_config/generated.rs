@@ -15,9 +15,20 @@ const HOSTS: [&str; 6] = ["web1", "web2", "DB1", "db1.example.com", "10.0.0.1", 
 
 /// A main file and the files it may include, `a.conf` and `b.conf`.
 #[derive(Debug, Clone)]
-struct Configuration {
+pub struct Configuration {
     main: String,
     included: [String; 2],
+}
+
+impl Configuration {
+    /// As files.
+    pub fn files(&self) -> Files {
+        let files = Files::new(&self.main);
+        for (name, text) in ["a.conf", "b.conf"].iter().zip(&self.included) {
+            files.write(name, text);
+        }
+        files
+    }
 }
 
 fn any_of(words: &'static [&'static str]) -> impl Strategy<Value = String> {
@@ -194,7 +205,7 @@ fn file(blocks: std::ops::Range<usize>) -> impl Strategy<Value = String> {
     })
 }
 
-fn configuration() -> impl Strategy<Value = Configuration> {
+pub fn configuration() -> impl Strategy<Value = Configuration> {
     // Files that include each other would mostly be that and nothing else.
     let included = || file(0..3).prop_map(|text| text.replace("Include", "#"));
     (file(1..7), [included(), included()])
@@ -212,10 +223,7 @@ fn configurations_resolve_as_ssh_resolves_them() {
         ..Config::default()
     };
     let check = |configuration: Configuration| {
-        let files = Files::new(&configuration.main);
-        for (name, text) in ["a.conf", "b.conf"].iter().zip(&configuration.included) {
-            files.write(name, text);
-        }
+        let files = configuration.files();
         for host in HOSTS {
             let result = compare(client, &files, host);
             prop_assert!(result.is_ok(), "{host}:\n{}", result.unwrap_err());

@@ -16,4 +16,6 @@ macro_rules! client {
 mod cases;
 mod client;
 mod generated;
+mod jumps;
 mod refused;
+mod shown;

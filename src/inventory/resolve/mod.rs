@@ -10,6 +10,8 @@ mod layers;
 mod ssh;
 mod subnets;
 
+pub(super) use ssh::Tables;
+
 use super::document::{Document, OneOrMany, Texts};
 use super::error::{Problems, Span};
 use super::model::{Inventory, Role};
@@ -30,7 +32,7 @@ pub(super) fn resolve(
         .as_ref()
         .map(|cluster| cluster::resolve(cluster, problems))
         .unwrap_or_default();
-    let tables = ssh::Tables::new(document, text, paths, problems);
+    let tables = Tables::of_document(document, text, paths, problems);
     let hosts = hosts::resolve(document, &subnets, &tables, problems);
     if let Some(cluster) = &document.cluster {
         check_roles(document, &cluster.span(), problems);
@@ -47,6 +49,7 @@ pub(super) fn resolve(
         hooks: extras.hooks(&document.hooks, problems),
         preflight_ignore: extras::preflight_ignore(&document.preflight, problems),
         hosts,
+        jump_hosts: tables.into_jump_hosts(),
     }
 }
 

@@ -1,4 +1,5 @@
-//! The tables that say how to reach hosts: `[ssh]`, a group's or host's `ssh`, `[jump_hosts.NAME]`.
+//! The tables that say how to reach hosts: `[ssh]`, a group's or host's `ssh`, `[jump_hosts.NAME]`, and the same keys on
+//! the command line.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,32 +11,44 @@ use crate::inventory::document::{Document, Number, Opt, Ssh, Texts};
 use crate::inventory::error::{Fault, Problems, Span};
 use crate::inventory::paths::Paths;
 use crate::inventory::rules;
-use crate::inventory::ssh::{Hop, Place, SshSettings, Written};
+use crate::inventory::ssh::{Hop, JumpHost, Place, SshSettings, Written};
 
-/// Reads the tables of one document.
-pub(super) struct Tables<'a> {
+/// Reads tables.
+pub(in crate::inventory) struct Tables<'a> {
     paths: &'a Paths,
-    /// Where each line starts, in bytes.
-    line_starts: Vec<usize>,
-    jump_hosts: BTreeMap<&'a str, JumpHost>,
+    source: Source,
+    jump_hosts: BTreeMap<String, JumpHost>,
 }
 
-struct JumpHost {
-    address: String,
-    ssh: SshSettings,
+/// Where the tables stand.
+enum Source {
+    /// In a document; where each of its lines starts, in bytes.
+    Document {
+        line_starts: Vec<usize>,
+    },
+    CommandLine,
 }
 
 impl<'a> Tables<'a> {
-    /// `text` is the source of the document.
-    pub(super) fn new(
-        document: &'a Document,
+    /// What the command line says, with the jump hosts of an inventory.
+    pub(in crate::inventory) fn of_command_line(
+        paths: &'a Paths,
+        jump_hosts: BTreeMap<String, JumpHost>,
+    ) -> Self {
+        Self { paths, source: Source::CommandLine, jump_hosts }
+    }
+
+    /// The tables of one document; `text` is its source.
+    pub(super) fn of_document(
+        document: &Document,
         text: &str,
         paths: &'a Paths,
         problems: &mut Problems,
     ) -> Self {
         let newlines = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
         let line_starts = std::iter::once(0).chain(newlines.map(|(at, _)| at + 1)).collect();
-        let mut tables = Self { paths, line_starts, jump_hosts: BTreeMap::new() };
+        let source = Source::Document { line_starts };
+        let mut tables = Self { paths, source, jump_hosts: BTreeMap::new() };
         let mut jump_hosts = BTreeMap::new();
         for (name, entry) in &document.jump_hosts {
             problems.check(name, |name| rules::address(name));
@@ -49,14 +62,24 @@ impl<'a> Tables<'a> {
             let ssh =
                 tables.read(&format!("[jump_hosts.{}.ssh]", name.get_ref()), &entry.ssh, problems);
             let address = entry.address.as_ref().unwrap_or(name).get_ref().clone();
-            jump_hosts.insert(name.get_ref().as_str(), JumpHost { address, ssh });
+            jump_hosts.insert(name.get_ref().clone(), JumpHost { address, ssh });
         }
         tables.jump_hosts = jump_hosts;
         tables
     }
 
+    /// The jump hosts that have tables of their own.
+    pub(super) fn into_jump_hosts(self) -> BTreeMap<String, JumpHost> {
+        self.jump_hosts
+    }
+
     /// One table; `name` is what it is called when somebody asks where a value comes from.
-    pub(super) fn read(&self, name: &str, raw: &Ssh, problems: &mut Problems) -> SshSettings {
+    pub(in crate::inventory) fn read(
+        &self,
+        name: &str,
+        raw: &Ssh,
+        problems: &mut Problems,
+    ) -> SshSettings {
         let mut reader = Reader { tables: self, name: name.into(), problems };
         SshSettings {
             user: reader.value(&raw.user, |text| rules::user(text)),
@@ -88,15 +111,10 @@ impl<'a> Tables<'a> {
 
     fn hop(&self, text: &str) -> Result<Hop, Fault> {
         let (user, host, port) = rules::hop(text)?;
-        Ok(match self.jump_hosts.get(host.as_str()) {
+        Ok(match self.jump_hosts.get(&host) {
             Some(known) => Hop { user, host: known.address.clone(), port, ssh: known.ssh.clone() },
             None => Hop { user, host, port, ssh: SshSettings::default() },
         })
-    }
-
-    /// The line a byte is in, from 1.
-    fn line(&self, at: usize) -> usize {
-        self.line_starts.partition_point(|start| *start <= at)
     }
 }
 
@@ -133,7 +151,14 @@ impl Reader<'_, '_> {
     }
 
     fn written<V>(&self, value: V, span: Option<Span>) -> Written<V> {
-        let line = self.tables.line(span.unwrap_or(0..0).start);
-        Written { value, place: Place::Inventory { table: self.name.clone(), line } }
+        let place = match &self.tables.source {
+            Source::Document { line_starts } => {
+                let at = span.unwrap_or(0..0).start;
+                let line = line_starts.partition_point(|start| *start <= at);
+                Place::Inventory { table: self.name.clone(), line }
+            }
+            Source::CommandLine => Place::CommandLine,
+        };
+        Written { value, place }
     }
 }

@@ -19,6 +19,8 @@ mod include;
 mod keywords;
 mod parse;
 mod resolved;
+#[cfg(test)]
+mod tests;
 mod tokens;
 mod values;
 mod words;

@@ -251,3 +251,44 @@ impl<K: std::hash::Hash + Eq, V: Clone> Answered<K, V> {
         slot.get_or_init(answer).clone()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn included_paths_begin_somewhere() {
+        let workstation = Workstation::new(Environment {
+            home: Some("/home/me".into()),
+            ..Environment::default()
+        });
+        let anchor = |path, own| workstation.anchor(path, own).map(|found| found.unwrap());
+        for own in [true, false] {
+            assert_eq!(anchor("/a/*", own).unwrap(), ("/".into(), "/a/*"));
+        }
+        assert_eq!(anchor("a/*", true).unwrap(), ("/home/me/.ssh".into(), "a/*"));
+        assert_eq!(anchor("a/*", false).unwrap(), ("/etc/ssh".into(), "a/*"));
+        assert_eq!(anchor("~/a", true).unwrap(), ("/home/me/".into(), "a"));
+        assert!(anchor("~/a", false).unwrap_err().contains("no `~`"));
+        assert_eq!(workstation.anchor("~no-such-user/a", true).unwrap(), None);
+        assert!(Workstation::default().anchor("a", true).is_err());
+    }
+
+    #[test]
+    fn commands() {
+        let run = |shell, command, limit| run(shell, command, Duration::from_millis(limit));
+        assert_eq!(run("/bin/sh", "exit 0", 10_000), Ok(true));
+        assert_eq!(run("/bin/sh", "exit 3", 10_000), Ok(false));
+        assert!(run("/bin/sh", "sleep 60", 50).unwrap_err().contains("did not end within 0.05 s"));
+        assert!(run("/no/shell", "true", 10_000).unwrap_err().contains("set SHELL"));
+    }
+
+    #[test]
+    fn questions_are_answered_once() {
+        let answered = Answered::default();
+        assert_eq!(
+            [answered.get("a", || 1), answered.get("a", || 2), answered.get("b", || 3)],
+            [1, 1, 3]
+        );
+    }
+}
