@@ -39,6 +39,14 @@ pub enum SshError {
         /// What was offered and why nothing came of it.
         reason: String,
     },
+    /// The server closed the connection before the operator had answered what it asked for.
+    #[error("{endpoint} did not wait for an answer: {reason}; answer within its LoginGraceTime")]
+    Outwaited {
+        /// `address:port`.
+        endpoint: String,
+        /// What is known about the end.
+        reason: String,
+    },
     /// A file on the workstation that the connection needs cannot be used.
     #[error("{}: {reason}", path.display())]
     LocalFile {
@@ -100,6 +108,7 @@ impl SshError {
             Self::Unreachable { .. }
                 | Self::HostKey(_)
                 | Self::Authentication { .. }
+                | Self::Outwaited { .. }
                 | Self::LocalFile { .. }
                 | Self::Jump { .. }
         )

@@ -7,6 +7,8 @@ use super::settings::Settings;
 pub(super) struct Route {
     /// How the host itself is reached.
     pub(super) settings: Settings,
+    /// It is a jump host itself.
+    pub(super) jump: bool,
     /// The way to the jump host before it; `None` for a host that the workstation reaches directly.
     pub(super) via: Option<Box<Route>>,
 }
@@ -19,9 +21,9 @@ impl Route {
             // A dead jump host is noticed before what is behind it, so that its hosts fail for the right reason.
             let count = &mut settings.keepalive_count.value;
             *count = count.saturating_sub(1).max(1);
-            via = Some(Box::new(Self { settings, via }));
+            via = Some(Box::new(Self { settings, jump: true, via }));
         }
-        Self { settings: host, via }
+        Self { settings: host, jump: false, via }
     }
 
     /// What two routes have in common when they end on the same connection: `user@host:port` of every host on them.
