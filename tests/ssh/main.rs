@@ -2,6 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "../support/account.rs"]
+mod account;
+#[path = "../support/operator.rs"]
+mod operator;
 #[path = "../support/peers.rs"]
 mod peers;
 #[path = "../support/sshd.rs"]
@@ -11,6 +15,9 @@ mod sshd;
 macro_rules! server {
     () => {
         server!(@ Sshd::start())
+    };
+    (account $auth:expr, $config:expr) => {
+        server!(@ Sshd::start_with_account($auth, $config))
     };
     ($host_key_types:expr, $config:expr) => {
         server!(@ Sshd::start_with($host_key_types, $config))
@@ -27,10 +34,14 @@ mod commands;
 mod fleet;
 mod hostile;
 mod jump;
+mod keys;
 mod login;
 mod lost;
+mod odd_servers;
+mod passwords;
 mod robust;
 mod root;
+mod terminal;
 mod tunnels;
 
 use fleetadm::ssh::Connection;
