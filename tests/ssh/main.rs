@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "../support/openssh.rs"]
+mod openssh;
 #[path = "../support/peers.rs"]
 mod peers;
 #[path = "../support/sshd.rs"]
@@ -23,14 +25,18 @@ macro_rules! server {
     };
 }
 
+mod accept_new;
 mod commands;
 mod fleet;
+mod host_certificates;
+mod host_keys;
 mod hostile;
 mod jump;
 mod login;
 mod lost;
 mod robust;
 mod root;
+mod trust;
 mod tunnels;
 
 use fleetadm::ssh::Connection;

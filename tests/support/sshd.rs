@@ -26,8 +26,8 @@ impl Sshd {
         Self::start_with("ed25519", "")
     }
 
-    /// A server with a host key of each of the types, and more lines of configuration. `None`, loudly,
-    /// where there is no sshd.
+    /// A server with a host key of each of the types, and more lines of configuration, where DIRECTORY stands for the
+    /// server's own. `None`, loudly, where there is no sshd.
     pub fn start_with(host_key_types: &str, config: &str) -> Option<Self> {
         if !Path::new(SSHD).exists() {
             eprintln!("SKIPPED: needs {SSHD}, ssh-keygen and ssh-agent (package openssh-server)");
@@ -44,7 +44,7 @@ impl Sshd {
             "PermitRootLogin yes".to_owned(),
             // Away from the real home: a .bashrc runs before every command. `bin` is for the test.
             format!("SetEnv HOME={0} PATH={0}/bin:/usr/bin:/bin", directory.path().display()),
-            config.to_owned(),
+            config.replace("DIRECTORY", &directory.path().display().to_string()),
         ];
         if !config.contains("ListenAddress") {
             lines.push("ListenAddress 127.0.0.1".to_owned());
