@@ -34,7 +34,7 @@ pub struct Server {
 pub struct Offer {
     /// Its keys and what is known about them. For a host with a good certificate only the key in that.
     pub keys: Vec<(HostKey, Standing)>,
-    /// For a host whose authority is known: what is wrong with the certificate it presented.
+    /// What is wrong with the certificate that it presented, where an authority for it is known.
     pub uncertified: Option<String>,
 }
 

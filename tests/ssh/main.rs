@@ -4,6 +4,8 @@
 
 #[path = "../support/account.rs"]
 mod account;
+#[path = "../support/openssh.rs"]
+mod openssh;
 #[path = "../support/peers.rs"]
 mod peers;
 #[path = "../support/sshd.rs"]
@@ -43,10 +45,13 @@ macro_rules! operator {
     };
 }
 
+mod accept_new;
 mod commands;
 mod copy;
 mod exec;
 mod fleet;
+mod host_certificates;
+mod host_keys;
 mod hostile;
 mod jump;
 mod keys;
@@ -59,6 +64,7 @@ mod robust;
 mod rolling;
 mod root;
 mod terminal;
+mod trust;
 mod tunnels;
 
 use fleetadm::fleet::{Outcome, Pace, run_all};

@@ -28,8 +28,8 @@ impl Sshd {
         Self::start_with("ed25519", "")
     }
 
-    /// A server with a host key of each of the types, and more lines of configuration. `None`, loudly,
-    /// where there is no sshd.
+    /// A server with a host key of each of the types, and more lines of configuration, where DIRECTORY stands for the
+    /// server's own. `None`, loudly, where there is no sshd.
     pub fn start_with(host_key_types: &str, config: &str) -> Option<Self> {
         Self::start_by(|_| Some(Command::new(SSHD)), host_key_types, config)
     }
@@ -58,7 +58,7 @@ impl Sshd {
         let path = |name: &str| directory.path().join(name);
         let mut lines = vec![
             // What comes first counts.
-            config.to_owned(),
+            config.replace("DIRECTORY", &directory.path().display().to_string()),
             format!("AuthorizedKeysFile {}", path("authorized_keys").display()),
             "PidFile none".to_owned(),
             "StrictModes no".to_owned(),

@@ -84,10 +84,10 @@ fn title(group: &[&Looked], has_keys: bool) -> String {
 
 /// What goes behind the title: for a server with nothing new about it the rest of that line.
 fn body(looked: &Looked) -> String {
-    let Offer { keys, uncertified } = &looked.offer;
+    let keys = &looked.offer.keys;
     let standings = || keys.iter().map(|(_, standing)| standing);
     let settled = |standing: &Standing| matches!(standing, Standing::Known | Standing::Certified);
-    if let (Some(first), None) = (standings().next(), uncertified)
+    if let Some(first) = standings().next()
         && standings().all(settled)
         && (0..keys.len()).all(|index| looked.is_listed(index) != Some(false))
     {
@@ -109,9 +109,6 @@ fn body(looked: &Looked) -> String {
             text.push_str(", not in the list");
         }
         text.push('\n');
-    }
-    if let Some(reason) = uncertified {
-        let _ = writeln!(text, "  {reason}");
     }
     text
 }

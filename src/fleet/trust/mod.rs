@@ -234,6 +234,13 @@ impl Trust<'_> {
 
     fn show(&self, all: &[Looked]) {
         for looked in all {
+            if let Some(reason) = &looked.offer.uncertified {
+                self.reporter.emit(Event::Warning {
+                    host: looked.name.clone(),
+                    phase: PHASE.to_owned(),
+                    text: reason.clone(),
+                });
+            }
             for (index, (key, standing)) in looked.offer.keys.iter().enumerate() {
                 let known = match standing {
                     Standing::Changed(line) | Standing::Revoked(line) => Some(line),

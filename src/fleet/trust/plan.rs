@@ -31,26 +31,16 @@ pub(super) fn plan(
         return fail("the host offers no key of a type that can be checked".to_owned());
     }
     let mut plan = Plan::default();
+    let mut changed = None;
     for ((key, standing), wanted) in offer.keys.iter().zip(wanted) {
         match standing {
-            Standing::Known | Standing::Certified => {}
             Standing::New if *wanted => plan.add.push(key.clone()),
-            Standing::New => {}
             Standing::Changed(_) if replace && *wanted => {
                 plan.add.push(key.clone());
                 plan.replace = true;
             }
-            Standing::Changed(line) => {
-                let hint = if replace {
-                    "the list does not have the new one"
-                } else {
-                    "someone may be intercepting the connection; if the host was reinstalled, say --replace"
-                };
-                return fail(format!(
-                    "the host key has changed: {key} in place of {}; {hint}",
-                    place(line)
-                ));
-            }
+            Standing::Changed(line) => changed = changed.or(Some((key, line))),
+            Standing::Known | Standing::Certified | Standing::New => {}
             Standing::Revoked(line) => {
                 let (file, line) = (line.file.display(), line.line);
                 return fail(format!(
@@ -59,7 +49,19 @@ pub(super) fn plan(
             }
         }
     }
-    plan
+    match changed {
+        // One that is trusted takes the place of all that the host does not have any more.
+        Some((key, line)) if !plan.replace => {
+            let hint = if replace {
+                "the list does not have the new one"
+            } else {
+                "someone may be intercepting the connection; if the host was reinstalled, say --replace"
+            };
+            let place = place(line);
+            fail(format!("the host key has changed: {key} in place of {place}; {hint}"))
+        }
+        _ => plan,
+    }
 }
 
 /// A known key and where it is written.

@@ -69,6 +69,9 @@ fn changed_keys_are_replaced_where_that_is_wanted() {
     let replace = |keys: &[&str]| Plan { replace: true, ..add(keys) };
     assert_eq!(plan(&changed, None, true), replace(&[A, ECDSA]));
     assert_eq!(plan(&changed, Some(&Ok(vec![true, false])), true), replace(&[A]));
+    let all_changed =
+        offer(&[(ECDSA, Standing::Changed(line(B))), (A, Standing::Changed(line(B)))]);
+    assert_eq!(plan(&all_changed, Some(&Ok(vec![false, true])), true), replace(&[A]));
 }
 
 fn looked(name: &str, keys: &[(&str, Standing)]) -> Looked {
@@ -111,9 +114,7 @@ fn every_new_key_is_shown() {
     };
     let listed =
         Looked { listed: Some(Ok(vec![false])), ..looked("node-2", &[(B, Standing::Known)]) };
-    let mut uncertified = looked("node-3", &[(A, Standing::Known)]);
-    uncertified.offer.uncertified = Some("the certificate is bad".to_owned());
-    insta::assert_snapshot!(listing(&[bastion, behind, listed, uncertified]), @r"
+    insta::assert_snapshot!(listing(&[bastion, behind, listed]), @r"
     bastion.example.com:22 (jump host)
       known      ssh-ed25519          SHA256:bPGahMcWimQBTdksNSUoI+j8Sfbbx1OSgE7hHiSDBTg
       new        ecdsa-sha2-nistp256  SHA256:JQ6FV0rf7qqJHZqIj4zNH8eV0oB8KLKh9Pph3FTD98g
@@ -122,9 +123,6 @@ fn every_new_key_is_shown() {
       revoked    ecdsa-sha2-nistp256  SHA256:JQ6FV0rf7qqJHZqIj4zNH8eV0oB8KLKh9Pph3FTD98g marked @revoked in known_hosts:3
     node-2 (10.0.0.1:22)
       known      ssh-ed25519          SHA256:T7SvZ2cslqpPj6nKzitCBHHlpVF3r3MvLwmFL0fk0IE, not in the list
-    node-3 (10.0.0.1:22)
-      known      ssh-ed25519          SHA256:bPGahMcWimQBTdksNSUoI+j8Sfbbx1OSgE7hHiSDBTg
-      the certificate is bad
     ");
 }
 

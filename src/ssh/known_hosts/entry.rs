@@ -70,6 +70,8 @@ impl Entry {
 
 #[cfg(test)]
 mod tests {
+    use std::process::Command;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -130,6 +132,50 @@ mod tests {
         for text in ["@revoked * ssh-ed25519 AAAA", "@revoked", " @revoked h", "@revokedh x y"] {
             let error = parse(&format!("h {KEY}\n{text}\n")).unwrap_err();
             assert_eq!(error, "line 2 revokes a key but cannot be parsed; correct it", "{text}");
+        }
+    }
+
+    /// The lines that ssh-keygen finds for `name`; `None`, loudly, where there is none.
+    fn found_by_ssh_keygen(text: &str, name: &str) -> Option<Vec<usize>> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        let mut command = Command::new("ssh-keygen");
+        let Ok(output) = command.args(["-F", name, "-f"]).arg(file.path()).output() else {
+            eprintln!("SKIPPED: needs ssh-keygen (package openssh-client)");
+            return None;
+        };
+        let found = String::from_utf8(output.stdout).unwrap();
+        let lines =
+            found.lines().filter_map(|line| line.split_once(" found: line ")?.1.split(' ').next());
+        Some(lines.map(|line| line.parse().unwrap()).collect())
+    }
+
+    proptest! {
+        // Each case is a process.
+        #![proptest_config(ProptestConfig::with_cases(100))]
+
+        #[test]
+        fn ssh_keygen_finds_the_same_lines(
+            lines in prop::collection::vec(
+                (
+                    prop::sample::select(vec!["", " ", "#", "@revoked ", "@cert-authority \t"]),
+                    prop::collection::vec("!?[abA*?.]{1,3}", 1..4),
+                    prop::sample::select(vec![" ", "\t", " \t "]),
+                ),
+                1..8,
+            ),
+            name in "[ab.]{1,3}",
+        ) {
+            let line = |(before, patterns, blank): &(&str, Vec<String>, &str)| {
+                format!("{before}{}{blank}{KEY}\n", patterns.join(","))
+            };
+            let text: String = lines.iter().map(line).collect();
+            let found = parse(&text).unwrap();
+            let found = found.iter().filter(|entry| entry.hosts.matches(&name));
+            let found: Vec<usize> = found.map(|entry| entry.line).collect();
+            if let Some(expected) = found_by_ssh_keygen(&text, &name) {
+                prop_assert_eq!(found, expected, "{}", text);
+            }
         }
     }
 

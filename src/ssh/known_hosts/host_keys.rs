@@ -99,7 +99,7 @@ impl HostKeys {
 
     /// The same for certificates. They are asked for only where somebody is known to sign them.
     pub(super) fn certificate_algorithms(&self) -> Vec<Algorithm> {
-        match self.lines(Some(Marker::CertAuthority)).next() {
+        match self.authorities().next() {
             Some(_) => self.algorithms(),
             None => Vec::new(),
         }
@@ -129,11 +129,11 @@ impl HostKeys {
         self.refuse_revoked(key)?;
         let Label { endpoint, host } = self.label.clone();
         let fingerprint = describe(key);
-        if self.lines(None).any(|record| record.has(key.key_data())) {
+        if self.known().any(|record| record.has(key.key_data())) {
             return Ok(());
         }
         // A line without the port is for another server: the host has no key of its own yet.
-        let known = self.lines(None).filter(|record| record.exact);
+        let known = self.known().filter(|record| record.exact);
         // Name the key of the same type when there is one: it is the one that was replaced.
         if let Some(record) = known.min_by_key(|record| record.key.algorithm() != key.algorithm()) {
             return Err(HostKeyError::Changed {
@@ -145,7 +145,7 @@ impl HostKeys {
                 host,
             });
         }
-        Err(match self.lines(Some(Marker::CertAuthority)).next() {
+        Err(match self.authorities().next() {
             Some(authority) => HostKeyError::Uncertified {
                 endpoint,
                 fingerprint,
@@ -160,8 +160,8 @@ impl HostKeys {
 
     /// What is said about each of the keys that the host has.
     pub(super) fn standings(&self, keys: &[PublicKey]) -> Vec<Standing> {
-        let known = |key: &PublicKey| self.lines(None).any(|record| record.has(key.key_data()));
-        let exact = || self.lines(None).filter(|record| record.exact);
+        let known = |key: &PublicKey| self.known().any(|record| record.has(key.key_data()));
+        let exact = || self.known().filter(|record| record.exact);
         // Each key is offered in a connection of its own: that one is the host's says nothing of the others, but that the
         // host has the key it is known by says that a key of another type does not replace it.
         let any_known = keys.iter().any(known);
@@ -184,7 +184,7 @@ impl HostKeys {
 
     /// The lines with the host's whole name that have a key it does not have.
     pub(super) fn outdated(&self, keys: &[PublicKey]) -> Vec<KnownLine> {
-        let lines = self.lines(None).filter(|record| record.exact);
+        let lines = self.known().filter(|record| record.exact);
         lines
             .filter(|record| !keys.iter().any(|key| record.has(key.key_data())))
             .map(Record::known_line)
@@ -204,7 +204,7 @@ impl HostKeys {
                 line: record.line,
             });
         }
-        let mut authorities = self.lines(Some(Marker::CertAuthority));
+        let mut authorities = self.authorities();
         let fault = if authorities.any(|record| record.has(signer)) {
             certificate::check(certificate, &self.names.principal, now).err()
         } else {
@@ -216,11 +216,19 @@ impl HostKeys {
         }
     }
 
-    /// The lines with `marker` that count: those with the host's whole name, or else those without the port.
-    fn lines(&self, marker: Option<Marker>) -> impl Iterator<Item = &Record> {
-        let matching = move |record: &&Record| record.marker == marker;
-        let exact = self.records.iter().filter(matching).any(|record| record.exact);
-        self.records.iter().filter(matching).filter(move |record| record.exact || !exact)
+    /// The lines with a key that is the host's: those with its whole name, or else those without the port.
+    fn known(&self) -> impl Iterator<Item = &Record> {
+        let exact = self.marked(None).any(|record| record.exact);
+        self.marked(None).filter(move |record| record.exact || !exact)
+    }
+
+    /// The lines with an authority for the host.
+    fn authorities(&self) -> impl Iterator<Item = &Record> {
+        self.marked(Some(Marker::CertAuthority))
+    }
+
+    fn marked(&self, marker: Option<Marker>) -> impl Iterator<Item = &Record> {
+        self.records.iter().filter(move |record| record.marker == marker)
     }
 
     fn refuse_revoked(&self, key: &PublicKey) -> Result<(), HostKeyError> {
@@ -237,8 +245,7 @@ impl HostKeys {
 
     /// The line that revokes `key`. A key that is revoked at one port is not believed at any.
     fn revocation(&self, key: &KeyData) -> Option<&Record> {
-        let revoked = |record: &&Record| record.marker == Some(Marker::Revoked);
-        self.records.iter().filter(revoked).find(|record| record.has(key))
+        self.marked(Some(Marker::Revoked)).find(|record| record.has(key))
     }
 }
 

@@ -208,12 +208,7 @@ fn certificates() {
         ("unknown", 22, format!("h2 {authority}")),
         // The authority's key as a host's is no authority.
         ("changed", 22, format!("h {authority}")),
-        // An authority without the port counts only where there is none with it.
-        (
-            "uncertified",
-            2222,
-            format!("@cert-authority [h]:2222 {A}\n@cert-authority h {authority}"),
-        ),
+        ("trusted", 2222, format!("@cert-authority [h]:2222 {A}\n@cert-authority h {authority}")),
         ("revoked authority", 22, format!("@cert-authority h {authority}\n@revoked * {authority}")),
         ("revoked", 22, format!("@cert-authority h {authority}\n@revoked h {}", public(1))),
         ("revoked authority", 22, format!("h {}\n@revoked h {authority}", public(1))),
