@@ -13,7 +13,7 @@ use super::connection::{Client, Connection, Ending, Parts};
 use super::dial::{Deadline, Dialled, dial};
 use super::environment::Environment;
 use super::error::SshError;
-use super::handshake::{self, Heard};
+use super::handshake;
 use super::hops::Hops;
 use super::keys::KeyRing;
 use super::known_hosts::{HostKeyCheck, KnownHosts};
@@ -190,7 +190,7 @@ impl Connector {
         host_key: &HostKeyCheck,
         account: Account,
     ) -> Result<Connection, SshError> {
-        let Dialled { wire, lifeline, via, complaints, deadline } = dialled;
+        let Dialled { wire, lifeline, via, deadline } = dialled;
         let endpoint = settings.endpoint();
         let ending = Ending::default();
         let config = Arc::new(config(settings, host_key));
@@ -200,15 +200,9 @@ impl Connector {
         let mut handle = match timeout_at(deadline.at, handshake).await {
             Ok(Ok(handle)) => handle,
             Ok(Err(error)) => {
-                let complaints = match complaints {
-                    Some(complaints) => Some(complaints.last().await),
-                    None => None,
-                };
-                let heard =
-                    Heard { greeting: &lifeline.greeting(), complaints: complaints.as_deref() };
-                return Err(handshake::error(endpoint, error, &ending, heard));
+                return Err(handshake::error(endpoint, error, &ending, &lifeline.heard().await));
             }
-            Err(_) => return Err(handshake::late(endpoint, deadline)),
+            Err(_) => return Err(handshake::late(endpoint, deadline, &lifeline.heard().await)),
         };
 
         let login = self.log_in(&mut handle, &ending, &banner, &account, settings, deadline).await;

@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::connection::{Connection, NotOpened};
 use super::error::{Fault, SshError};
-use super::proxy_command::{Complaints, ProxyCommand};
+use super::proxy_command::ProxyCommand;
 use super::relay::Relay;
 use super::settings::Settings;
 use super::wire::{Lifeline, Wire};
@@ -27,8 +27,6 @@ pub(super) struct Dialled {
     pub(super) lifeline: Lifeline,
     /// The jump host's connection that it goes through.
     pub(super) via: Option<Connection>,
-    /// What the ProxyCommand that it goes through has to say.
-    pub(super) complaints: Option<Complaints>,
     pub(super) deadline: Deadline,
 }
 
@@ -58,20 +56,19 @@ pub(super) async fn dial(
 ) -> Result<Dialled, SshError> {
     let deadline = Deadline::new(settings.connect_timeout.value);
     let patience = settings.patience();
-    let mut complaints = None;
     let (wire, lifeline) = match (&via, &settings.proxy_command.value) {
         (Some(via), _) => Wire::new(relay(settings, via, deadline).await?, patience),
         (None, Some(command)) => {
-            let (command, said) = ProxyCommand::start(command).map_err(|error| {
+            let (command, complaints) = ProxyCommand::start(command).map_err(|error| {
                 let (reason, fault) = explain(&error, settings.port.value);
                 unreachable(settings, format!("its ProxyCommand does not run: {reason}"), fault)
             })?;
-            complaints = Some(said);
-            Wire::new(command, patience)
+            let (wire, lifeline) = Wire::new(command, patience);
+            (wire, lifeline.with_complaints(complaints))
         }
         (None, None) => Wire::new(connect(settings, deadline).await?, patience),
     };
-    Ok(Dialled { wire, lifeline, via, complaints, deadline })
+    Ok(Dialled { wire, lifeline, via, deadline })
 }
 
 async fn connect(settings: &Settings, deadline: Deadline) -> Result<TcpStream, SshError> {

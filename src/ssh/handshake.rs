@@ -3,26 +3,18 @@
 use super::connection::{CLOSED, ClientError, Ending, QUOTED};
 use super::dial::Deadline;
 use super::error::{Fault, SshError};
+use super::wire::Heard;
 use crate::report::printable_line;
 
 /// What OpenSSH's server says instead of its version when it does not take a connection now.
 const TURNED_AWAY: [&str; 2] = ["Exceeded MaxStartups", "Not allowed at this time"];
-
-/// What was heard by then, all of it untrusted.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Heard<'a> {
-    /// The beginning of what the server said.
-    pub(super) greeting: &'a str,
-    /// What the ProxyCommand on the way printed to standard error last; `None` where there is no such command.
-    pub(super) complaints: Option<&'a str>,
-}
 
 /// Why there is no session after `error`.
 pub(super) fn error(
     endpoint: String,
     error: ClientError,
     ending: &Ending,
-    heard: Heard<'_>,
+    heard: &Heard,
 ) -> SshError {
     let (reason, fault) = match error {
         ClientError::HostKey(error) => return error.into(),
@@ -32,13 +24,21 @@ pub(super) fn error(
 }
 
 /// There was none in time.
-pub(super) fn late(endpoint: String, deadline: Deadline) -> SshError {
+pub(super) fn late(endpoint: String, deadline: Deadline, heard: &Heard) -> SshError {
     let reason = deadline.passed("no SSH handshake");
-    let reason = format!("{reason}; is it an SSH server, and is it overloaded?");
+    let reason = match heard.complaints.as_deref().and_then(last_line) {
+        Some(last) => format!("{reason}; its ProxyCommand says: {last}"),
+        None => format!("{reason}; is it an SSH server, and is it overloaded?"),
+    };
     SshError::Unreachable { endpoint, reason, fault: Fault::Silent }
 }
 
-fn explain(error: &russh::Error, ending: Option<&str>, heard: Heard<'_>) -> (String, Fault) {
+fn last_line(text: &str) -> Option<String> {
+    let last = text.lines().map(str::trim).rfind(|line| !line.is_empty());
+    last.map(|line| printable_line(line, QUOTED))
+}
+
+fn explain(error: &russh::Error, ending: Option<&str>, heard: &Heard) -> (String, Fault) {
     use russh::Error;
     match error {
         Error::NoCommonAlgo { kind, theirs, .. } => {
@@ -56,11 +56,12 @@ fn explain(error: &russh::Error, ending: Option<&str>, heard: Heard<'_>) -> (Str
 }
 
 /// The server closed the connection, or it had to be closed because what came was not SSH.
-fn closed(ending: Option<&str>, heard: Heard<'_>) -> (String, Fault) {
+fn closed(ending: Option<&str>, heard: &Heard) -> (String, Fault) {
     let is_ssh = heard.greeting.lines().any(|line| line.starts_with("SSH-"));
     let said = heard.greeting.lines().map(str::trim).find(|line| !line.is_empty());
     match (said, ending) {
         (Some(said), _) if TURNED_AWAY.iter().any(|words| said.starts_with(words)) => {
+            let said = printable_line(said, QUOTED);
             (format!("the server takes no connections now: {said}"), Fault::Dropped)
         }
         (Some(said), _) if !is_ssh => {
@@ -70,9 +71,8 @@ fn closed(ending: Option<&str>, heard: Heard<'_>) -> (String, Fault) {
         }
         // It said goodbye properly, so it knows why.
         (_, Some(reason)) if reason != CLOSED => (reason.to_owned(), Fault::Lasting),
-        (None, _) if let Some(complaints) = heard.complaints => {
-            let last = complaints.lines().map(str::trim).rfind(|line| !line.is_empty());
-            let last = printable_line(last.unwrap_or("it does not say why"), QUOTED);
+        (None, _) if let Some(complaints) = &heard.complaints => {
+            let last = last_line(complaints).unwrap_or_else(|| "it does not say why".to_owned());
             (
                 format!("its ProxyCommand ended before the server said anything: {last}"),
                 Fault::Refused,
@@ -91,7 +91,8 @@ mod tests {
     use super::*;
 
     fn closed_after(greeting: &str) -> (String, Fault) {
-        explain(&russh::Error::Disconnect, None, Heard { greeting, complaints: None })
+        let heard = Heard { greeting: greeting.to_owned(), complaints: None };
+        explain(&russh::Error::Disconnect, None, &heard)
     }
 
     #[test]
@@ -117,8 +118,8 @@ mod tests {
     #[test]
     fn a_reason_given_is_the_reason() {
         let after = |ending| {
-            let heard = Heard { greeting: "SSH-2.0-x\r\n", complaints: None };
-            explain(&russh::Error::Disconnect, Some(ending), heard)
+            let heard = Heard { greeting: "SSH-2.0-x\r\n".to_owned(), complaints: None };
+            explain(&russh::Error::Disconnect, Some(ending), &heard)
         };
         let goodbye = "the server closed it: go away";
         assert_eq!(after(goodbye), (goodbye.to_owned(), Fault::Lasting));
@@ -127,9 +128,10 @@ mod tests {
 
     #[test]
     fn a_proxy_command_says_why() {
-        let after = |greeting, complaints| {
-            let heard = Heard { greeting, complaints: Some(complaints) };
-            explain(&russh::Error::Disconnect, None, heard)
+        let after = |greeting: &str, complaints: &str| {
+            let heard =
+                Heard { greeting: greeting.to_owned(), complaints: Some(complaints.to_owned()) };
+            explain(&russh::Error::Disconnect, None, &heard)
         };
         let (reason, fault) = after("", "warning\nnc: \u{1b}[1mrefused\n\n");
         assert!(reason.ends_with(": nc: refused"), "{reason}");

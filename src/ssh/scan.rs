@@ -14,7 +14,7 @@ use super::connection::{ClientError, Ending};
 use super::connector::{Connector, of_jump_host, preferred};
 use super::dial::Dialled;
 use super::error::{Fault, SshError};
-use super::handshake::{self, Heard};
+use super::handshake;
 use super::known_hosts::{
     self, ExpectedKeys, HostKey, HostKeyCheck, Recorded, Standing, same_type,
 };
@@ -192,7 +192,7 @@ async fn look_over(
     config: Arc<client::Config>,
 ) -> Result<Option<PublicKeyOrCertificate>, SshError> {
     // The way through the jump host stays open as long as it is needed.
-    let Dialled { wire, lifeline, via: _via, complaints, deadline } = dialled;
+    let Dialled { wire, lifeline, via: _via, deadline } = dialled;
     let handshake = client::connect_stream(config, wire, Onlooker);
     let error = match timeout_at(deadline.at, handshake).await {
         Ok(Err(Seen::Key(shown))) => return Ok(Some(*shown)),
@@ -202,15 +202,13 @@ async fn look_over(
         Ok(Err(Seen::Other(error))) => error,
         // No server gets here without showing a key.
         Ok(Ok(_)) => russh::Error::UnknownKey,
-        Err(_) => return Err(handshake::late(endpoint.to_owned(), deadline)),
+        Err(_) => {
+            return Err(handshake::late(endpoint.to_owned(), deadline, &lifeline.heard().await));
+        }
     };
     let error = ClientError::Protocol(error);
-    let complaints = match complaints {
-        Some(complaints) => Some(complaints.last().await),
-        None => None,
-    };
-    let heard = Heard { greeting: &lifeline.greeting(), complaints: complaints.as_deref() };
-    Err(handshake::error(endpoint.to_owned(), error, &Ending::default(), heard))
+    let heard = lifeline.heard().await;
+    Err(handshake::error(endpoint.to_owned(), error, &Ending::default(), &heard))
 }
 
 /// Lets no server get further than showing its key.

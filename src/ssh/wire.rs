@@ -16,6 +16,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 use tokio_util::sync::{CancellationToken, DropGuard, WaitForCancellationFutureOwned};
 
+use super::proxy_command::Complaints;
+
 /// How much of what a server says first is kept for error messages.
 const GREETING: usize = 256;
 
@@ -48,6 +50,16 @@ pub(super) struct Lifeline {
     cut: CancellationToken,
     ended: CancellationToken,
     greeting: Greeting,
+    complaints: Option<Complaints>,
+}
+
+/// What came over a [`Wire`] and about it, all of it untrusted.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Heard {
+    /// The first bytes the server sent; empty when it has said nothing.
+    pub(super) greeting: String,
+    /// What the ProxyCommand on the way printed to standard error last; `None` where there is no such command.
+    pub(super) complaints: Option<String>,
 }
 
 impl Wire {
@@ -67,7 +79,7 @@ impl Wire {
             greeting: greeting.clone(),
             _ended: ended.clone().drop_guard(),
         };
-        (wire, Lifeline { cut, ended, greeting })
+        (wire, Lifeline { cut, ended, greeting, complaints: None })
     }
 
     fn poll_cut(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
@@ -112,10 +124,20 @@ impl Lifeline {
         self.ended.cancelled().await;
     }
 
-    /// The first bytes the server sent, untrusted. Empty when it has said nothing.
-    pub(super) fn greeting(&self) -> String {
-        let bytes = self.greeting.0.lock().unwrap_or_else(PoisonError::into_inner);
-        String::from_utf8_lossy(&bytes).into_owned()
+    /// The same for a wire over a process that complains.
+    pub(super) fn with_complaints(mut self, complaints: Complaints) -> Self {
+        self.complaints = Some(complaints);
+        self
+    }
+
+    /// What was heard so far. Last words are waited for, but not for long.
+    pub(super) async fn heard(&self) -> Heard {
+        let complaints = match &self.complaints {
+            Some(complaints) => Some(complaints.last().await),
+            None => None,
+        };
+        let greeting = self.greeting.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Heard { greeting: String::from_utf8_lossy(&greeting).into_owned(), complaints }
     }
 }
 
@@ -218,6 +240,6 @@ mod tests {
         let (mut wire, lifeline) = Wire::new(near, None);
         far.write_all(&[b'x'; 1000]).await.unwrap();
         wire.read_exact(&mut [0; 1000]).await.unwrap();
-        assert_eq!(lifeline.greeting(), "x".repeat(GREETING));
+        assert_eq!(lifeline.heard().await.greeting, "x".repeat(GREETING));
     }
 }
