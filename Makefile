@@ -23,7 +23,7 @@ test: test-fast
 test-fast: setup
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
-	shellcheck -x templates/payload.sh $$(grep -rlE '^#!/bin/(ba)?sh' tests bench .ci)
+	shellcheck -x templates/*.sh $$(grep -rlE '^#!/bin/(ba)?sh' tests bench .ci)
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
 	cargo test --locked
 

@@ -120,14 +120,13 @@ list() {
 	say end
 }
 
-# get ROOT: each file of standard input as `file SIZE PATH`, a newline, SIZE bytes, a newline. One that grows
-# meanwhile is cut there.
+# get ROOT: lines `SIZE<tab>PATH` of standard input, each as `file SIZE PATH`, a newline, so many bytes of the file, a
+# newline. One that has grown meanwhile is cut there.
 get() {
 	enter_root "$1"
-	while IFS= read -r path; do
-		size=$(stat -L -c %s "$path") || die "$path: cannot be read"
+	while IFS=$tab read -r size path; do
 		say "file $size $path"
-		head -c "$size" "$path" || die "$path: cannot be read"
+		[ "$size" = 0 ] || head -c "$size" "$path" || die "$path: cannot be read"
 		say
 	done
 	say end

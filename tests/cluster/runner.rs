@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::secrets::expect_none_in;
+
 /// What a run left behind.
 pub struct Finished {
     pub status: Option<i32>,
@@ -25,7 +27,7 @@ pub struct Running {
     stderr: JoinHandle<String>,
     command: String,
     started: Instant,
-    // The three directories that nothing may be written to.
+    // The directories that nothing may be written to but the record of the run.
     empty: tempfile::TempDir,
 }
 
@@ -45,6 +47,7 @@ pub fn start(inventory: &Path, arguments: &[&str]) -> Running {
         .arg(inventory)
         .env("HOME", directory("home"))
         .env("TMPDIR", directory("tmp"))
+        .env("XDG_STATE_HOME", directory("state"))
         .current_dir(directory("work"))
         .env_remove("SSH_AUTH_SOCK")
         .stdin(Stdio::null())
@@ -106,7 +109,7 @@ impl Running {
         assert!(status.success());
     }
 
-    /// Wait for the end. Whatever the run did, it must have written nothing on the workstation.
+    /// Wait for the end. Whatever the run did, it must have written nothing on the workstation but its record.
     pub fn wait(mut self) -> Finished {
         let stderr = self.stderr.join().unwrap();
         let status = self.child.wait().unwrap().code();
@@ -124,10 +127,24 @@ impl Running {
         }
         let took = self.started.elapsed().as_secs_f32();
         println!("  {}: exit status {status:?} in {took:.1} s", self.command);
+        take_record(&self.empty.path().join("state/fleetadm"));
         let written = files_below(self.empty.path());
         assert!(written.is_empty(), "{} wrote {written:?}", self.command);
         Finished { status, stdout, stderr }
     }
+}
+
+/// Take away what is kept of a run, if anything: one small file that holds no secret.
+fn take_record(directory: &Path) {
+    let Ok(entries) = fs::read_dir(directory) else { return };
+    let mut records: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    let record = records.pop().unwrap();
+    assert!(records.is_empty(), "{records:?}");
+    let text = fs::read_to_string(&record).unwrap();
+    expect_none_in(&text);
+    let value: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(value.as_object().unwrap().len(), 3, "{value}");
+    fs::remove_dir_all(directory).unwrap();
 }
 
 fn files_below(directory: &Path) -> Vec<PathBuf> {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::super::binaries::sha256_of;
-use super::incoming::Incoming;
+use super::incoming::{Expected, Incoming};
 use super::listing::FoundKind;
 use super::local::{Present, Sandbox, Stage};
 use super::places::{Item, Items, is_within, left_out_warning, place, usable};
@@ -81,7 +81,8 @@ impl Fetch {
         let here = sandbox.clone();
         let compared = blocking(move || compare(&here, items)).await?;
         let differences = differences(&remote, compared).await?;
-        let size = transfers(&differences).map(|(_, size)| size).fold(0, u64::saturating_add);
+        let files = transfers(&differences);
+        let size = files.iter().map(|file| file.size).fold(0, u64::saturating_add);
         if size > self.max_size {
             return Err(CopyError::Refused(format!(
                 "{size} bytes are more than --max-size lets one host send"
@@ -96,7 +97,7 @@ impl Fetch {
             }
             return Ok(());
         }
-        let stage = self.receive(&remote, &sandbox, &differences, size, task).await?;
+        let stage = receive(&remote, &sandbox, &files, size, task).await?;
         let here = sandbox.clone();
         let (done, result) = blocking(move || Ok(place_all(&here, &stage, differences))).await?;
         for difference in &done {
@@ -104,33 +105,31 @@ impl Fetch {
         }
         result
     }
+}
 
-    async fn receive(
-        &self,
-        remote: &Remote<'_>,
-        sandbox: &Sandbox,
-        differences: &[Difference],
-        size: u64,
-        task: &Task<'_>,
-    ) -> Result<Stage, CopyError> {
-        let paths: Vec<String> = transfers(differences).map(|(path, _)| path.to_owned()).collect();
-        let stage = sandbox.stage()?;
-        if paths.is_empty() {
-            return Ok(stage);
-        }
-        let mut incoming = Incoming::new(&paths, self.max_size, stage);
-        let (mut through, mut told) = (0, Instant::now());
-        let mut sink = |data: &[u8]| {
-            through += data.len() as u64;
-            if told.elapsed() >= PROGRESS_INTERVAL {
-                told = Instant::now();
-                task.progress(through.min(size), size);
-            }
-            incoming.push(data)
-        };
-        let result = remote.get(".", &paths, &mut sink).await;
-        incoming.finish(result)
+async fn receive(
+    remote: &Remote<'_>,
+    sandbox: &Sandbox,
+    files: &[Expected],
+    size: u64,
+    task: &Task<'_>,
+) -> Result<Stage, CopyError> {
+    let stage = sandbox.stage()?;
+    if files.is_empty() {
+        return Ok(stage);
     }
+    let mut incoming = Incoming::new(files, stage);
+    let (mut through, mut told) = (0, Instant::now());
+    let mut sink = |data: &[u8]| {
+        through += data.len() as u64;
+        if told.elapsed() >= PROGRESS_INTERVAL {
+            told = Instant::now();
+            task.progress(through.min(size), size);
+        }
+        incoming.push(data)
+    };
+    let result = remote.get(".", files, &mut sink).await;
+    incoming.finish(result)
 }
 
 /// Something that was asked for, and what is in its place.
@@ -206,14 +205,15 @@ fn action(compared: &Compared, same_sum: bool) -> Result<Option<Action>, CopyErr
     })
 }
 
-/// The files that are to be sent, and their sizes.
-fn transfers(differences: &[Difference]) -> impl Iterator<Item = (&str, u64)> {
-    differences.iter().filter_map(|difference| match difference.item.kind {
+/// The files that are to be sent.
+fn transfers(differences: &[Difference]) -> Vec<Expected> {
+    let transfer = |difference: &Difference| match difference.item.kind {
         FoundKind::File { size } if difference.action != Action::ChangeMode => {
-            Some((difference.item.remote.as_str(), size))
+            Some(Expected { path: difference.item.remote.clone(), size })
         }
         _ => None,
-    })
+    };
+    differences.iter().filter_map(transfer).collect()
 }
 
 /// Put everything in place, as far as that goes; links last, when nothing is written any more that they might be on the

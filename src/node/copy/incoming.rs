@@ -10,7 +10,7 @@ const MAX_LINE: usize = 8 << 10;
 /// Where the content of files goes.
 pub(super) trait Store {
     /// The file with this index begins.
-    fn begin(&mut self, index: usize, size: u64) -> Result<(), CopyError>;
+    fn begin(&mut self, index: usize) -> Result<(), CopyError>;
 
     /// More of it.
     fn write(&mut self, data: &[u8]) -> Result<(), CopyError>;
@@ -21,7 +21,7 @@ pub(super) trait Store {
 pub(super) struct Memory(pub(super) Vec<Vec<u8>>);
 
 impl Store for Memory {
-    fn begin(&mut self, _: usize, _: u64) -> Result<(), CopyError> {
+    fn begin(&mut self, _: usize) -> Result<(), CopyError> {
         self.0.push(Vec::new());
         Ok(())
     }
@@ -44,31 +44,37 @@ enum State {
     End,
 }
 
+/// A file that a host is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Expected {
+    /// As the script is asked.
+    pub(super) path: String,
+    /// In bytes.
+    pub(super) size: u64,
+}
+
+impl Expected {
+    /// The line that asks for it.
+    pub(super) fn line(&self) -> String {
+        format!("{}\t{}", self.size, self.path)
+    }
+}
+
 /// Takes a stream of files apart as it arrives.
 pub(super) struct Incoming<'a, S> {
-    paths: &'a [String],
+    files: &'a [Expected],
     /// How many have begun.
     begun: usize,
     state: State,
     line: Vec<u8>,
-    /// Bytes that may still be announced.
-    left: u64,
     store: S,
     error: Option<CopyError>,
 }
 
 impl<'a, S: Store> Incoming<'a, S> {
-    /// These files are expected, in this order, all together of at most `limit` bytes.
-    pub(super) fn new(paths: &'a [String], limit: u64, store: S) -> Self {
-        Self {
-            paths,
-            begun: 0,
-            state: State::Line,
-            line: Vec::new(),
-            left: limit,
-            store,
-            error: None,
-        }
+    /// These files are expected, in this order.
+    pub(super) fn new(files: &'a [Expected], store: S) -> Self {
+        Self { files, begun: 0, state: State::Line, line: Vec::new(), store, error: None }
     }
 
     /// Take what has arrived. After a refusal nothing more is wanted; [`Self::finish`] says why.
@@ -132,25 +138,20 @@ impl<'a, S: Store> Incoming<'a, S> {
     }
 
     fn begin(&mut self, line: &str) -> Result<State, CopyError> {
-        let unexpected =
-            || refused(&format!("`{line}` between two files; does one change while it is read?"));
-        if line == "end" && self.begun == self.paths.len() {
+        if line == "end" && self.begun == self.files.len() {
             return Ok(State::End);
         }
-        let expected = self.paths.get(self.begun).ok_or_else(unexpected)?;
-        let fields = line.strip_prefix("file ").and_then(|rest| rest.split_once(' '));
-        let (size, path) = fields.ok_or_else(unexpected)?;
-        let size: u64 = size.parse().map_err(|_| unexpected())?;
-        if path != expected {
-            return Err(unexpected());
+        let expected = self.files.get(self.begun);
+        match expected.filter(|file| line == format!("file {} {}", file.size, file.path)) {
+            Some(file) => {
+                self.store.begin(self.begun)?;
+                self.begun += 1;
+                Ok(if file.size == 0 { State::Newline } else { State::Content(file.size) })
+            }
+            None => Err(refused(&format!(
+                "`{line}` between two files; does one change while it is read?"
+            ))),
         }
-        self.left = self
-            .left
-            .checked_sub(size)
-            .ok_or_else(|| refused("more bytes than may be taken from one host; see --max-size"))?;
-        self.store.begin(self.begun, size)?;
-        self.begun += 1;
-        Ok(if size == 0 { State::Newline } else { State::Content(size) })
     }
 
     fn take_content<'d>(&mut self, data: &'d [u8], left: u64) -> Result<&'d [u8], CopyError> {
@@ -173,9 +174,10 @@ mod tests {
 
     use super::*;
 
-    fn receive(stream: &[u8], chunk: usize, limit: u64) -> Result<Vec<Vec<u8>>, String> {
-        let paths = ["/a b".to_owned(), "./c".to_owned()];
-        let mut incoming = Incoming::new(&paths, limit, Memory::default());
+    fn receive(stream: &[u8], chunk: usize) -> Result<Vec<Vec<u8>>, String> {
+        let file = |path: &str, size| Expected { path: path.to_owned(), size };
+        let files = [file("/a b", 6), file("./c", 0)];
+        let mut incoming = Incoming::new(&files, Memory::default());
         for data in stream.chunks(chunk) {
             if incoming.push(data) == Flow::Stop {
                 break;
@@ -189,7 +191,7 @@ mod tests {
     #[test]
     fn files_arrive_whatever_the_pieces() {
         for chunk in 1..=STREAM.len() {
-            let files = receive(STREAM, chunk, 6).unwrap();
+            let files = receive(STREAM, chunk).unwrap();
             assert_eq!(files, [b"end\nx\n".to_vec(), Vec::new()], "{chunk}");
         }
     }
@@ -200,23 +202,19 @@ mod tests {
             (&STREAM[..20], "less than the files"),
             (b"", "less than the files"),
             (b"end\n", "`end` between two files"),
-            (b"file 1 /etc/passwd\nx\n", "`file 1 /etc/passwd` between"),
-            (b"file -1 /a b\n", "between two files"),
-            (b"file 99999999999999999999 /a b\n", "between two files"),
-            (b"file 101 /a b\n", "more bytes than may be taken"),
-            (b"file 3 /a b\nabcd\n", "of another size"),
-            (b"file 0 /a b\n\nfile 0 ./c\n\nfile 0 ./d\n\n", "`file 0 ./d` between"),
-            (b"file 0 /a b\n\nfile 0 ./c\n\nend\nmore", "more than the files"),
+            (b"file 6 /etc/passwd\nx\n", "`file 6 /etc/passwd` between"),
+            (b"file 7 /a b\n", "`file 7 /a b` between"),
+            (b"file 06 /a b\n", "between two files"),
+            (b"file 6 /a b\nabcdefg\n", "of another size"),
+            (b"file 6 /a b\nabcdef\nfile 0 ./c\n\nfile 0 ./d\n\n", "`file 0 ./d` between"),
+            (b"file 6 /a b\nabcdef\nfile 0 ./c\n\nend\nmore", "more than the files"),
             (b"\x1b[2Jhello\n", "`hello` between"),
         ] {
-            let error = receive(stream, 7, 100).unwrap_err();
+            let error = receive(stream, 7).unwrap_err();
             assert!(error.contains(words), "{error}");
         }
         let endless = vec![b'x'; MAX_LINE + 1];
-        assert!(receive(&endless, 1000, 100).unwrap_err().contains("endless"));
-        // The second file is over what is left for it.
-        let error = receive(b"file 6 /a b\nabcdef\nfile 1 ./c\n", 100, 6).unwrap_err();
-        assert!(error.contains("more bytes"), "{error}");
+        assert!(receive(&endless, 1000).unwrap_err().contains("endless"));
     }
 
     proptest! {
@@ -228,7 +226,7 @@ mod tests {
         ) {
             let mut stream = STREAM[..at].to_vec();
             stream.extend(noise);
-            if let Ok(files) = receive(&stream, chunk, 1000) {
+            if let Ok(files) = receive(&stream, chunk) {
                 prop_assert_eq!(files.len(), 2);
             }
         }

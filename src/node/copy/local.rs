@@ -138,7 +138,7 @@ pub(super) struct Stage {
 }
 
 impl Store for Stage {
-    fn begin(&mut self, index: usize, _: u64) -> Result<(), CopyError> {
+    fn begin(&mut self, index: usize) -> Result<(), CopyError> {
         let path = self.directory.join(index.to_string());
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
         let file = file.map_err(|error| CopyError::local(&path, error))?;
@@ -240,14 +240,14 @@ mod tests {
         let (_directory, sandbox) = sandbox();
         assert_eq!(sandbox.look("etc/motd").unwrap(), None);
         let mut stage = sandbox.stage().unwrap();
-        stage.begin(0, 5).unwrap();
+        stage.begin(0).unwrap();
         stage.write(b"hel").unwrap();
         stage.write(b"lo").unwrap();
         assert_eq!(sandbox.look("etc/motd").unwrap(), None);
         stage.place(0, "etc/motd", 0o640).unwrap();
         stage.link("motd", "etc/link").unwrap();
         // A file or a link is replaced as such.
-        stage.begin(1, 0).unwrap();
+        stage.begin(1).unwrap();
         stage.place(1, "etc/link", 0o600).unwrap();
         drop(stage);
         assert_eq!(fs::read(sandbox.path("etc/motd")).unwrap(), b"hello");
@@ -268,7 +268,7 @@ mod tests {
         sandbox.make_directory("a/b", 0o755).unwrap();
         symlink(&outside, sandbox.path("a/link")).unwrap();
         let mut stage = sandbox.stage().unwrap();
-        stage.begin(0, 0).unwrap();
+        stage.begin(0).unwrap();
         let refused = |result: Result<(), CopyError>| {
             let error = result.unwrap_err().to_string();
             assert!(error.contains("a/link: is "), "{error}");
@@ -292,7 +292,7 @@ mod tests {
     fn two_runs_do_not_share_a_stage() {
         let (_directory, sandbox) = sandbox();
         let mut first = sandbox.stage().unwrap();
-        first.begin(0, 0).unwrap();
+        first.begin(0).unwrap();
         let error = sandbox.stage().err().unwrap().to_string();
         assert!(error.contains("another fleetadm is fetching"), "{error}");
         first.place(0, "x", 0o644).unwrap();

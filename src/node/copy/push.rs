@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use super::incoming::{Incoming, Memory};
+use super::incoming::{Expected, Incoming, Memory};
 use super::plan::{self, Action, Difference, Owner, asked, compare, to_hash};
 use super::remote::Remote;
 use super::shipment::Shipment;
@@ -126,7 +126,7 @@ impl Push {
         differences: &[Difference<'_>],
     ) -> Result<BTreeMap<String, Vec<u8>>, CopyError> {
         let mut left = MAX_DIFFS;
-        let mut paths = Vec::new();
+        let mut files = Vec::new();
         for difference in differences.iter().filter(|difference| difference.content) {
             let (Kind::File { size: new, .. }, Some(old)) =
                 (&difference.wanted.kind, plan::size(entries, difference.wanted))
@@ -135,16 +135,16 @@ impl Push {
             };
             if *new <= MAX_DIFF && old <= MAX_DIFF && old <= left {
                 left -= old;
-                paths.push(asked(&difference.wanted.path));
+                files.push(Expected { path: asked(&difference.wanted.path), size: old });
             }
         }
-        if paths.is_empty() {
+        if files.is_empty() {
             return Ok(BTreeMap::new());
         }
-        let mut incoming = Incoming::new(&paths, MAX_DIFFS, Memory::default());
-        let read = remote.get(&self.root, &paths, &mut |data| incoming.push(data)).await;
+        let mut incoming = Incoming::new(&files, Memory::default());
+        let read = remote.get(&self.root, &files, &mut |data| incoming.push(data)).await;
         let contents = incoming.finish(read)?.0;
-        Ok(paths.iter().map(|path| path[2..].to_owned()).zip(contents).collect())
+        Ok(files.iter().map(|file| file.path[2..].to_owned()).zip(contents).collect())
     }
 
     fn what(&self, difference: &Difference<'_>) -> String {

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 use super::CopyError;
+use super::incoming::Expected;
 use super::listing::{self, Listing};
 use crate::fleet::Task;
 use crate::node::NodeError;
@@ -82,11 +83,12 @@ impl<'a> Remote<'a> {
     pub(super) async fn get(
         &self,
         root: &str,
-        paths: &[String],
+        files: &[Expected],
         sink: &mut (dyn FnMut(&[u8]) -> Flow + Send),
     ) -> Result<(), NodeError> {
         let program = Program::new(NAME, TEXT, &["get", root]);
-        let input = Input::Bytes(with_lines(&program, paths));
+        let lines: Vec<String> = files.iter().map(Expected::line).collect();
+        let input = Input::Bytes(with_lines(&program, &lines));
         let output = self.transport.stream(&program.command(), input, sink).await;
         self.demand_success("reading files", output)?;
         Ok(())
@@ -133,10 +135,10 @@ impl<'a> Remote<'a> {
     }
 }
 
-fn with_lines(program: &Program, paths: &[String]) -> Bytes {
+fn with_lines(program: &Program, lines: &[String]) -> Bytes {
     let mut input = program.text().to_vec();
-    for path in paths {
-        input.extend_from_slice(path.as_bytes());
+    for line in lines {
+        input.extend_from_slice(line.as_bytes());
         input.push(b'\n');
     }
     input.into()
