@@ -1,6 +1,7 @@
-//! Values read from a file once per run, however many hosts need them.
+//! Values that many hosts need and that are made once per run.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -26,6 +27,24 @@ impl<T> FileCache<T> {
         let value = Arc::new(read(path));
         entries.insert(path.to_owned(), Arc::clone(&value));
         value
+    }
+}
+
+/// A map of things that are shared by everybody who asks for the same key.
+#[derive(Debug)]
+pub(super) struct Table<K, V>(Mutex<HashMap<K, Arc<V>>>);
+
+impl<K, V> Default for Table<K, V> {
+    fn default() -> Self {
+        Self(Mutex::new(HashMap::new()))
+    }
+}
+
+impl<K: Eq + Hash, V: Default> Table<K, V> {
+    /// What belongs to `key`, made now if nobody has asked for it.
+    pub(super) fn get(&self, key: K) -> Arc<V> {
+        let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(entries.entry(key).or_default())
     }
 }
 

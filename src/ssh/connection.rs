@@ -6,13 +6,14 @@ use std::io;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use russh::client::{DisconnectReason, Handle, Handler, Msg};
+use russh::client::{DisconnectReason, Handle, Handler, Msg, Session};
 use russh::keys::PublicKeyOrCertificate;
 use russh::{Channel, ChannelOpenFailure, Disconnect};
 use tokio::runtime;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::{sleep, timeout};
 
+use super::auth::Banner;
 use super::error::{HostKeyError, SshError};
 use super::known_hosts::HostKeyCheck;
 use super::sessions::Sessions;
@@ -300,11 +301,12 @@ impl Ending {
 pub(super) struct Client {
     host_key: HostKeyCheck,
     ending: Ending,
+    banner: Banner,
 }
 
 impl Client {
-    pub(super) fn new(host_key: HostKeyCheck, ending: Ending) -> Self {
-        Self { host_key, ending }
+    pub(super) fn new(host_key: HostKeyCheck, ending: Ending, banner: Banner) -> Self {
+        Self { host_key, ending, banner }
     }
 }
 
@@ -326,6 +328,15 @@ impl Handler for Client {
     ) -> Result<bool, Self::Error> {
         self.host_key.check(key).await?;
         Ok(true)
+    }
+
+    async fn auth_banner(
+        &mut self,
+        banner: &str,
+        _session: &mut Session,
+    ) -> Result<(), Self::Error> {
+        self.banner.hear(banner);
+        Ok(())
     }
 
     async fn disconnected(

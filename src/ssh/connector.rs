@@ -7,22 +7,21 @@ use russh::client::{self, Handle};
 use russh::{Preferred, cipher};
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::auth::{self, Sources};
-use super::cache::FileCache;
+use super::auth::{self, Banner, Failure, Login};
 use super::config::ConfigError;
 use super::connection::{Client, Connection, Ending, Parts};
-use super::dial::{Dialled, dial};
+use super::dial::{Deadline, Dialled, dial};
 use super::environment::Environment;
 use super::error::SshError;
 use super::handshake::{self, Heard};
 use super::hops::Hops;
-use super::keys::KeyFile;
+use super::keys::KeyRing;
 use super::known_hosts::{HostKeyCheck, KnownHosts};
 use super::resolver::Resolver;
 use super::retry;
 use super::route::Route;
-use super::secrets::Secrets;
-use super::settings::{Origin, Settings};
+use super::secrets::{Account, Secrets};
+use super::settings::Settings;
 use crate::inventory::Host;
 use crate::report::{Event, Reporter};
 
@@ -32,7 +31,7 @@ use crate::report::{Event, Reporter};
 pub struct Connector {
     resolver: Arc<Resolver>,
     secrets: Arc<Secrets>,
-    key_files: FileCache<KeyFile>,
+    key_ring: KeyRing,
     pub(super) known_hosts: Arc<KnownHosts>,
     hops: Hops,
     reporter: Option<Reporter>,
@@ -50,7 +49,8 @@ impl Connector {
         Self { secrets, ..self }
     }
 
-    /// The same, telling `reporter` which host keys are added, and what is tried again and why.
+    /// The same, telling `reporter` which host keys are added, what servers say before they let anybody in, and what is
+    /// tried again and why.
     #[must_use]
     pub fn reporting_to(self, reporter: Reporter) -> Self {
         Self { reporter: Some(reporter), ..self }
@@ -160,16 +160,23 @@ impl Connector {
     }
 
     async fn connect_to(&self, host: &str, route: &Route) -> Result<Connection, SshError> {
-        self.persist(host, || self.attempt(host, route)).await
+        let attempt = || async {
+            match self.attempt(host, route).await {
+                // What the operator said meanwhile is known now.
+                Err(SshError::Outwaited { .. }) => self.attempt(host, route).await,
+                outcome => outcome,
+            }
+        };
+        self.persist(host, attempt).await
     }
 
     async fn attempt(&self, host: &str, route: &Route) -> Result<Connection, SshError> {
         let settings = &route.settings;
         let host_key = HostKeyCheck::new(&self.known_hosts, settings, host)?;
-        let user = user(settings, &settings.endpoint())?;
+        let account = account(host, route)?;
         let dialled = self.dial(host, route).await?;
         let via = dialled.via.clone();
-        let result = self.log_in_over(dialled, settings, &host_key, user).await;
+        let result = self.log_in_over(dialled, settings, &host_key, account).await;
         // Said even when nothing came of the connection: the key is there now.
         self.say_added(host, &host_key);
         result.map_err(|error| of_jump_host(via, error))
@@ -181,13 +188,14 @@ impl Connector {
         dialled: Dialled,
         settings: &Settings,
         host_key: &HostKeyCheck,
-        user: String,
+        account: Account,
     ) -> Result<Connection, SshError> {
         let Dialled { wire, lifeline, via, complaints, deadline } = dialled;
         let endpoint = settings.endpoint();
         let ending = Ending::default();
         let config = Arc::new(config(settings, host_key));
-        let client = Client::new(host_key.clone(), ending.clone());
+        let banner = Banner::default();
+        let client = Client::new(host_key.clone(), ending.clone(), banner.clone());
         let handshake = client::connect_stream(config, wire, client);
         let mut handle = match timeout_at(deadline.at, handshake).await {
             Ok(Ok(handle)) => handle,
@@ -203,13 +211,15 @@ impl Connector {
             Err(_) => return Err(handshake::late(endpoint, deadline)),
         };
 
-        let login = self.log_in(&mut handle, &ending, &user, settings);
-        match timeout_at(deadline.at, login).await {
-            Ok(Ok(())) => {}
-            Ok(Err(reason)) => return Err(SshError::Authentication { endpoint, user, reason }),
-            Err(_) => {
-                let reason = deadline.passed("no decision");
+        let login = self.log_in(&mut handle, &ending, &banner, &account, settings, deadline).await;
+        let user = account.user;
+        match login {
+            Ok(()) => {}
+            Err(Failure::Refused(reason)) => {
                 return Err(SshError::Authentication { endpoint, user, reason });
+            }
+            Err(Failure::Outwaited(reason)) => {
+                return Err(SshError::Outwaited { endpoint, reason });
             }
         }
         Ok(Connection::new(Parts { handle, ending, lifeline, via, endpoint, user }, settings))
@@ -219,18 +229,26 @@ impl Connector {
         &self,
         handle: &mut Handle<Client>,
         ending: &Ending,
-        user: &str,
+        banner: &Banner,
+        account: &Account,
         settings: &Settings,
-    ) -> Result<(), String> {
-        // A key that the inventory names is the one to use; without one the agent comes first.
-        let named = settings.identity_files.origin != Origin::Default;
-        let sources = Sources {
-            identity_files: &settings.identity_files.value,
-            named,
-            agent: settings.identity_agent.value.as_deref().filter(|_| !named),
-            key_files: &self.key_files,
+        deadline: Deadline,
+    ) -> Result<(), Failure> {
+        let login = Login {
+            handle,
+            ending,
+            account,
+            identities: &self.key_ring.identities(settings),
+            key_ring: &self.key_ring,
+            secrets: &self.secrets,
+            banner,
+            deadline,
         };
-        auth::authenticate(handle, ending, user, &sources).await
+        let outcome = auth::authenticate(login).await;
+        if let Some(reporter) = &self.reporter {
+            banner.report(&account.host, reporter);
+        }
+        outcome
     }
 
     fn say_added(&self, host: &str, host_key: &HostKeyCheck) {
@@ -256,11 +274,21 @@ pub(super) fn of_jump_host(via: Option<Connection>, error: SshError) -> SshError
     }
 }
 
-fn user(settings: &Settings, endpoint: &str) -> Result<String, SshError> {
-    settings.user.value.clone().ok_or_else(|| SshError::Authentication {
-        endpoint: endpoint.to_owned(),
+/// Whose password may be wanted at the end of `route`, which leads to `host` of the inventory or to a jump host.
+fn account(host: &str, route: &Route) -> Result<Account, SshError> {
+    let settings = &route.settings;
+    let user = settings.user.value.clone().ok_or_else(|| SshError::Authentication {
+        endpoint: settings.endpoint(),
         user: "anybody".to_owned(),
         reason: "no login user; set `user` under [ssh], or USER in the environment".to_owned(),
+    })?;
+    let host = if route.jump { settings.host_name.value.as_str() } else { host };
+    Ok(Account {
+        host: host.to_owned(),
+        user,
+        jump: route.jump,
+        password_command: settings.password_command.value.clone(),
+        become_password_command: settings.become_password_command.value.clone(),
     })
 }
 

@@ -44,6 +44,14 @@ pub enum SshError {
     /// OpenSSH's configuration is wrong, or cannot be followed for this host.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// The server closed the connection before the operator had answered what it asked for.
+    #[error("{endpoint} did not wait for an answer: {reason}; answer within its LoginGraceTime")]
+    Outwaited {
+        /// `address:port`.
+        endpoint: String,
+        /// What is known about the end.
+        reason: String,
+    },
     /// A file on the workstation that the connection needs cannot be used.
     #[error("{}: {reason}", path.display())]
     LocalFile {
@@ -106,6 +114,7 @@ impl SshError {
                 | Self::HostKey(_)
                 | Self::Authentication { .. }
                 | Self::Config(_)
+                | Self::Outwaited { .. }
                 | Self::LocalFile { .. }
                 | Self::Jump { .. }
         )

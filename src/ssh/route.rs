@@ -7,6 +7,8 @@ use super::settings::Settings;
 pub(super) struct Route {
     /// How the host itself is reached.
     pub(super) settings: Settings,
+    /// It is a jump host itself.
+    pub(super) jump: bool,
     /// The way to the jump host before it; `None` for a host that the workstation reaches directly.
     pub(super) via: Option<Box<Route>>,
 }
@@ -21,9 +23,9 @@ impl Route {
             if *count > 1 {
                 *count -= 1;
             }
-            via = Some(Box::new(Self { settings, via }));
+            via = Some(Box::new(Self { settings, jump: true, via }));
         }
-        Self { settings: host, via }
+        Self { settings: host, jump: false, via }
     }
 
     /// What two routes have in common when they end on the same connection: `user@host:port` of every host on them.

@@ -125,7 +125,8 @@ async fn refused_keys_say_what_was_tried() {
         host.ssh.identity_files = Some(said(vec![key]));
         let error = connect_error(&host).await;
         assert!(matches!(error, SshError::Authentication { .. }), "{error:?}");
-        assert!(error.to_string().contains("is encrypted; add it to the agent"), "{error}");
+        let reason = "is encrypted, and there is no terminal to ask on; add it to the agent with";
+        assert!(error.to_string().contains(reason), "{error}");
     }
 
     host.ssh.identity_files = Some(said(vec![server.path("id_ed25519.pub")]));

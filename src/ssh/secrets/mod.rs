@@ -7,14 +7,13 @@ mod error;
 mod gate;
 mod source;
 
-use std::collections::HashMap;
 use std::fmt;
-use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::OnceCell;
 
+use super::cache::Table;
 use crate::report::{NoAnswer, Prompter};
 
 pub use error::SecretError;
@@ -246,7 +245,8 @@ impl Secrets {
         self.gate(Purpose::Login, realm, &value).is_right().then_some(value)
     }
 
-    async fn ask(&self, text: String, echo: bool) -> Result<SecretString, NoAnswer> {
+    /// Ask the operator anything else. What is shown is made printable by whoever shows it.
+    pub(super) async fn ask(&self, text: String, echo: bool) -> Result<SecretString, NoAnswer> {
         match &self.prompter {
             Some(prompter) => prompter.ask(text, echo).await,
             None => Err(NoAnswer::NoTerminal),
@@ -294,22 +294,6 @@ fn question(purpose: Purpose, account: &Account, wrong: bool) -> String {
         format!(
             "{refused}Password of {user}{purpose} ({host} wants it; used on every host that does): "
         )
-    }
-}
-
-/// A map of things that are shared by everybody who asks for the same key.
-struct Table<K, V>(Mutex<HashMap<K, Arc<V>>>);
-
-impl<K, V> Default for Table<K, V> {
-    fn default() -> Self {
-        Self(Mutex::new(HashMap::new()))
-    }
-}
-
-impl<K: Eq + Hash, V: Default> Table<K, V> {
-    fn get(&self, key: K) -> Arc<V> {
-        let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(entries.entry(key).or_default())
     }
 }
 

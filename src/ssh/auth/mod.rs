@@ -1,0 +1,234 @@
+//! Logging in, in the order and by the rules of OpenSSH's client: keys, then keyboard-interactive, then a password, and on
+//! after a partial success until the server has all it wants.
+//!
+//! Every wait is bounded by the connect timeout, except that for somebody who types.
+
+mod banner;
+mod interactive;
+mod offers;
+mod password;
+mod publickey;
+mod sign;
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::time::Duration;
+
+use russh::client::{AuthResult, Handle};
+use russh::keys::HashAlg;
+use russh::keys::agent::client::AgentClient;
+use russh::{MethodKind, MethodSet};
+use tokio::net::UnixStream;
+use tokio::time::{Instant, timeout_at};
+
+use super::connection::{Client, Ending};
+use super::dial::Deadline;
+use super::keys::{Identities, KeyRing};
+use super::secrets::{Account, Secrets};
+pub(super) use banner::Banner;
+use offers::Step;
+
+/// What is tried, in this order.
+const METHODS: [MethodKind; 3] =
+    [MethodKind::PublicKey, MethodKind::KeyboardInteractive, MethodKind::Password];
+
+/// A server that closes the connection when the operator has taken longer than that gave up waiting, whatever else it
+/// may have had against the answer.
+const SHORT_WAIT: Duration = Duration::from_secs(10);
+
+/// More partial successes than any server wants; one that goes on is playing.
+const MAX_PARTIAL: usize = 8;
+
+/// What logging in to one host needs.
+pub(super) struct Login<'a> {
+    pub(super) handle: &'a mut Handle<Client>,
+    pub(super) ending: &'a Ending,
+    pub(super) account: &'a Account,
+    pub(super) identities: &'a Identities,
+    pub(super) key_ring: &'a KeyRing,
+    pub(super) secrets: &'a Secrets,
+    /// Where what the server says beside the point goes.
+    pub(super) banner: &'a Banner,
+    /// When the server must have let us in. Later by as long as somebody types.
+    pub(super) deadline: Deadline,
+}
+
+/// Why nobody is logged in. The reasons are for people.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// Nothing that could be offered was accepted.
+    Refused(String),
+    /// The server did not wait for the operator. What was asked for is known now, so another connection may do.
+    Outwaited(String),
+}
+
+/// Log in. The handle must not be used for this again: authenticating twice hangs.
+pub(super) async fn authenticate(login: Login<'_>) -> Result<(), Failure> {
+    let mut attempt = Attempt {
+        login,
+        tried: Vec::new(),
+        steps: None,
+        agent: None,
+        rsa_hash: None,
+        waited: Duration::ZERO,
+        outwaited: false,
+    };
+    match attempt.run().await {
+        Ok(()) => Ok(()),
+        Err(stop) => Err(attempt.failure(stop)),
+    }
+}
+
+/// What a server says to an attempt.
+#[derive(Debug)]
+enum Verdict {
+    /// Logged in.
+    Accepted,
+    /// That was right, and there is more to do.
+    Partial(MethodSet),
+    /// No, and these methods are left.
+    Refused(MethodSet),
+}
+
+/// Why there is no use in going on.
+#[derive(Debug)]
+enum Stop {
+    /// Nothing is left to try.
+    Exhausted(MethodSet),
+    /// The connection is gone; what is known about it.
+    Closed(String),
+    /// No answer in time.
+    Late,
+    /// Something else.
+    Because(String),
+}
+
+struct Attempt<'a> {
+    login: Login<'a>,
+    /// What was tried, for the error message.
+    tried: Vec<String>,
+    /// Keys still to be offered; `None` before the first.
+    steps: Option<VecDeque<Step>>,
+    agent: Option<AgentClient<UnixStream>>,
+    /// The hash for RSA signatures, once asked for.
+    rsa_hash: Option<HashAlg>,
+    /// How long the server has been waiting for the operator.
+    waited: Duration,
+    /// The connection was gone when somebody had typed.
+    outwaited: bool,
+}
+
+impl Attempt<'_> {
+    async fn run(&mut self) -> Result<(), Stop> {
+        let user = self.login.account.user.clone();
+        // Asks which methods there are, and is enough for servers that want nothing.
+        let probe = self.login.handle.authenticate_none(user);
+        let probed = bounded(self.login.deadline, probe).await?;
+        let mut left = match self.judge(probed)? {
+            Verdict::Accepted => return Ok(()),
+            Verdict::Partial(left) | Verdict::Refused(left) => left,
+        };
+        let (mut partial, mut exhausted) = (0, Vec::new());
+        loop {
+            let next =
+                METHODS.iter().find(|method| left.contains(method) && !exhausted.contains(*method));
+            let Some(method) = next else { return Err(Stop::Exhausted(left)) };
+            let verdict = match method {
+                MethodKind::PublicKey => self.public_keys().await?,
+                MethodKind::KeyboardInteractive => Some(self.keyboard_interactive().await?),
+                _ => self.password().await?,
+            };
+            match verdict {
+                Some(Verdict::Accepted) => return Ok(()),
+                Some(Verdict::Partial(next)) => {
+                    partial += 1;
+                    if partial > MAX_PARTIAL {
+                        return Err(Stop::Because("the server never has enough".to_owned()));
+                    }
+                    self.tried.push("which was not enough".to_owned());
+                    left = next;
+                    exhausted.clear();
+                }
+                // One more than the server may have said to begin with, or fewer.
+                Some(Verdict::Refused(next)) => {
+                    left = next;
+                    exhausted.push(*method);
+                }
+                None => exhausted.push(*method),
+            }
+        }
+    }
+
+    /// What an answer means.
+    fn judge(&self, answer: Result<AuthResult, russh::Error>) -> Result<Verdict, Stop> {
+        match answer {
+            Ok(AuthResult::Success) => Ok(Verdict::Accepted),
+            // What is given for an answer when the connection ends, too.
+            Ok(AuthResult::Failure { remaining_methods, .. }) if remaining_methods.is_empty() => {
+                Err(self.closed())
+            }
+            Ok(AuthResult::Failure { partial_success: true, remaining_methods }) => {
+                Ok(Verdict::Partial(remaining_methods))
+            }
+            Ok(AuthResult::Failure { .. }) if self.login.handle.is_closed() => Err(self.closed()),
+            Ok(AuthResult::Failure { remaining_methods, .. }) => {
+                Ok(Verdict::Refused(remaining_methods))
+            }
+            Err(_) => Err(self.closed()),
+        }
+    }
+
+    fn closed(&self) -> Stop {
+        let reason = self.login.ending.reason().unwrap_or("the server closed the connection");
+        Stop::Closed(reason.to_owned())
+    }
+
+    /// Wait for the operator, or for another host that the operator answered for. That is nobody's delay.
+    async fn patiently<T>(&mut self, waiting: impl Future<Output = T>) -> Result<T, Stop> {
+        let begun = Instant::now();
+        let answer = waiting.await;
+        self.login.deadline.at += begun.elapsed();
+        self.waited += begun.elapsed();
+        if self.login.handle.is_closed() {
+            self.outwaited = true;
+            return Err(self.closed());
+        }
+        Ok(answer)
+    }
+
+    fn failure(&self, stop: Stop) -> Failure {
+        let tried = |reason: String| {
+            if self.tried.is_empty() {
+                return reason;
+            }
+            format!("tried {}; {reason}", self.tried.join(", "))
+        };
+        Failure::Refused(match stop {
+            Stop::Closed(reason) if self.outwaited => return Failure::Outwaited(reason),
+            Stop::Closed(reason) if reason.contains("Too many authentication failures") => {
+                let hint = "name the right key with identity_file and set identities_only = true";
+                tried(format!("{reason}; {hint}"))
+            }
+            Stop::Closed(reason) | Stop::Because(reason) => tried(reason),
+            Stop::Late => tried(self.login.deadline.passed("no decision")),
+            Stop::Exhausted(_) if !self.tried.is_empty() => {
+                format!("tried {}", self.tried.join(", "))
+            }
+            Stop::Exhausted(left) if left.contains(&MethodKind::PublicKey) => {
+                "there is no key to offer; start an agent, or name a key file with identity_file"
+                    .to_owned()
+            }
+            Stop::Exhausted(left) => {
+                format!("the server accepts only {}, which fleetadm does not do", names(&left))
+            }
+        })
+    }
+}
+
+async fn bounded<T>(deadline: Deadline, waiting: impl Future<Output = T>) -> Result<T, Stop> {
+    timeout_at(deadline.at, waiting).await.map_err(|_| Stop::Late)
+}
+
+fn names(methods: &[MethodKind]) -> String {
+    methods.iter().map(<&str>::from).collect::<Vec<_>>().join(", ")
+}
