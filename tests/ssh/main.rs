@@ -2,15 +2,22 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "../support/account.rs"]
+mod account;
 #[path = "../support/peers.rs"]
 mod peers;
 #[path = "../support/sshd.rs"]
 mod sshd;
+#[path = "../support/typist.rs"]
+mod typist;
 
 /// Start a server, or leave the test where there is none.
 macro_rules! server {
     () => {
         server!(@ Sshd::start())
+    };
+    (account $auth:expr, $config:expr) => {
+        server!(@ Sshd::start_with_account($auth, $config))
     };
     ($host_key_types:expr, $config:expr) => {
         server!(@ Sshd::start_with($host_key_types, $config))
@@ -42,12 +49,16 @@ mod exec;
 mod fleet;
 mod hostile;
 mod jump;
+mod keys;
 mod login;
 mod lost;
+mod odd_servers;
 mod operator;
+mod passwords;
 mod robust;
 mod rolling;
 mod root;
+mod terminal;
 mod tunnels;
 
 use fleetadm::fleet::{Outcome, Pace, run_all};

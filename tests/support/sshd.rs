@@ -11,6 +11,8 @@ use fleetadm::inventory::{Hop, Host, Place, Role, SshSettings, Written};
 use fleetadm::ssh::{Connector, Environment};
 use tempfile::TempDir;
 
+use crate::account::{USER, with_account};
+
 const SSHD: &str = "/usr/sbin/sshd";
 
 /// A running server. Dropping it ends it.
@@ -29,13 +31,34 @@ impl Sshd {
     /// A server with a host key of each of the types, and more lines of configuration. `None`, loudly,
     /// where there is no sshd.
     pub fn start_with(host_key_types: &str, config: &str) -> Option<Self> {
+        Self::start_by(|_| Some(Command::new(SSHD)), host_key_types, config)
+    }
+
+    /// A server that knows the account of `account`, its PAM service with the lines `auth`.
+    pub fn start_with_account(auth: &str, config: &str) -> Option<Self> {
+        let command = |directory: &Path| {
+            let mut command = with_account(directory, auth)?;
+            command.arg(SSHD);
+            Some(command)
+        };
+        Self::start_by(command, "ed25519", config)
+    }
+
+    fn start_by(
+        command: impl FnOnce(&Path) -> Option<Command>,
+        host_key_types: &str,
+        config: &str,
+    ) -> Option<Self> {
         if !Path::new(SSHD).exists() {
             eprintln!("SKIPPED: needs {SSHD}, ssh-keygen and ssh-agent (package openssh-server)");
             return None;
         }
         let directory = TempDir::new().unwrap();
+        let mut command = command(directory.path())?;
         let path = |name: &str| directory.path().join(name);
         let mut lines = vec![
+            // What comes first counts.
+            config.to_owned(),
             format!("AuthorizedKeysFile {}", path("authorized_keys").display()),
             "PidFile none".to_owned(),
             "StrictModes no".to_owned(),
@@ -44,7 +67,6 @@ impl Sshd {
             "PermitRootLogin yes".to_owned(),
             // Away from the real home: a .bashrc runs before every command. `bin` is for the test.
             format!("SetEnv HOME={0} PATH={0}/bin:/usr/bin:/bin", directory.path().display()),
-            config.to_owned(),
         ];
         if !config.contains("ListenAddress") {
             lines.push("ListenAddress 127.0.0.1".to_owned());
@@ -62,7 +84,7 @@ impl Sshd {
         fs::write(path("sshd_config"), lines.join("\n")).unwrap();
         // Debian's sshd refuses to start as root without it.
         let _ = fs::create_dir_all("/run/sshd");
-        let child = Command::new(SSHD)
+        let child = command
             .args(["-D", "-e", "-f"])
             .arg(path("sshd_config"))
             .stderr(fs::File::create(path("sshd.log")).unwrap())
@@ -89,6 +111,11 @@ impl Sshd {
         key
     }
 
+    /// How many lines of the server's log contain `text`.
+    pub fn logged(&self, text: &str) -> usize {
+        self.log().lines().filter(|line| line.contains(text)).count()
+    }
+
     /// Replace known_hosts.
     pub fn write_known_hosts(&self, text: &str) {
         fs::write(self.path("known_hosts"), text).unwrap();
@@ -112,26 +139,19 @@ impl Sshd {
 
     /// The server as an inventory host.
     pub fn host(&self) -> Host {
-        Host {
-            name: "node".to_owned(),
-            address: "127.0.0.1".to_owned(),
-            advertise_address: None,
-            role: Role::Worker,
-            groups: Vec::new(),
-            labels: BTreeMap::new(),
-            taints: None,
-            kubelet_extra_args: BTreeMap::new(),
-            ssh: SshSettings {
-                user: Some(said(login_user())),
-                port: Some(said(self.port)),
-                identity_files: Some(said(vec![self.path("id_ed25519")])),
-                known_hosts: Some(said(vec![self.path("known_hosts")])),
-                connect_timeout: Some(said(Duration::from_secs(20))),
-                command_timeout: Some(said(Duration::from_secs(60))),
-                ..SshSettings::default()
-            },
-            vars: serde_json::Map::new(),
-        }
+        let mut host = host("node", self.port);
+        host.ssh.identity_files = Some(said(vec![self.path("id_ed25519")]));
+        host.ssh.known_hosts = Some(said(vec![self.path("known_hosts")]));
+        host
+    }
+
+    /// The server as an inventory host, with the account for login user and no key to offer.
+    pub fn account_host(&self, name: &str) -> Host {
+        let mut host = self.host();
+        host.name = name.to_owned();
+        host.ssh.user = Some(said(USER.to_owned()));
+        host.ssh.identity_files = None;
+        host
     }
 
     /// The server as a jump host, with a key and known_hosts of its own.
@@ -210,6 +230,7 @@ impl Agent {
             .arg("-D")
             .arg("-a")
             .arg(&socket)
+            .env_remove("DISPLAY")
             .stdout(Stdio::null())
             .spawn()
             .unwrap();
@@ -222,9 +243,22 @@ impl Agent {
     }
 
     pub fn add(&self, key: &Path) {
+        self.add_with(&[], key);
+    }
+
+    /// Add a key, with more arguments for ssh-add.
+    pub fn add_with(&self, arguments: &[&str], key: &Path) {
+        let key = key.to_str().unwrap();
+        self.command(&[&["-q"], arguments, &[key]].concat());
+    }
+
+    pub fn forget_all(&self) {
+        self.command(&["-q", "-D"]);
+    }
+
+    fn command(&self, arguments: &[&str]) {
         let status = Command::new("ssh-add")
-            .arg("-q")
-            .arg(key)
+            .args(arguments)
             .env("SSH_AUTH_SOCK", &self.socket)
             .status()
             .unwrap();
@@ -242,6 +276,28 @@ impl Drop for Agent {
 /// A value of the inventory.
 pub fn said<T>(value: T) -> Written<T> {
     Written { value, place: Place::CommandLine }
+}
+
+/// A host on a port of 127.0.0.1, with nothing said about keys and trust.
+pub fn host(name: &str, port: u16) -> Host {
+    Host {
+        name: name.to_owned(),
+        address: "127.0.0.1".to_owned(),
+        advertise_address: None,
+        role: Role::Worker,
+        groups: Vec::new(),
+        labels: BTreeMap::new(),
+        taints: None,
+        kubelet_extra_args: BTreeMap::new(),
+        ssh: SshSettings {
+            user: Some(said(login_user())),
+            port: Some(said(port)),
+            connect_timeout: Some(said(Duration::from_secs(20))),
+            command_timeout: Some(said(Duration::from_secs(60))),
+            ..SshSettings::default()
+        },
+        vars: serde_json::Map::new(),
+    }
 }
 
 /// A connector that sees nothing of the real workstation.

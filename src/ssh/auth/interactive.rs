@@ -109,7 +109,7 @@ impl Attempt<'_> {
         conversation.asked |= !prompts.is_empty();
         let for_password = conversation.sent.is_none().then(|| password_prompt(prompts)).flatten();
         let mut answers = Vec::with_capacity(prompts.len());
-        let mut above = explanation(name, instructions);
+        let mut above = format!("{name}\n{instructions}");
         if prompts.is_empty() {
             self.login.banner.hear(&above);
         }
@@ -141,14 +141,15 @@ impl Attempt<'_> {
     }
 
     async fn operator_says(&mut self, prompt: &Prompt, above: &str) -> Result<SecretString, Stop> {
-        let shown = printable_line(&prompt.prompt, PROMPT_LIMIT);
+        let (more, question) = split(&prompt.prompt);
         let account = self.login.account;
+        let above = explanation(&format!("{above}\n{more}"));
         // Whose question it is, so that no host can pass for another, or for the workstation.
-        let text = format!("{above}({}@{}) {} ", account.user, account.host, shown.trim_end());
+        let text = format!("{above}({}@{}) {question} ", account.user, account.host);
         let asked = self.login.secrets.ask(text, prompt.echo);
-        self.patiently(asked).await?.map_err(|reason| {
-            Stop::Because(format!("the server asks {:?}, and {reason}", shown.trim_end()))
-        })
+        self.patiently(asked)
+            .await?
+            .map_err(|reason| Stop::Because(format!("the server asks {question:?}, and {reason}")))
     }
 }
 
@@ -179,7 +180,7 @@ fn password_prompt(prompts: &[Prompt]) -> Option<usize> {
 fn asks_for_password(prompt: &str) -> bool {
     const OTHERS: [&str; 9] =
         ["new", "again", "retype", "repeat", "confirm", "one-time", "onetime", "otp", "token"];
-    let prompt = prompt.to_lowercase();
+    let prompt = split(prompt).1.to_lowercase();
     let words = |wanted: &str| {
         prompt.split(|c: char| !c.is_alphanumeric() && c != '-').any(|word| word == wanted)
     };
@@ -187,11 +188,17 @@ fn asks_for_password(prompt: &str) -> bool {
         && !OTHERS.iter().any(|other| words(other))
 }
 
+/// What stands above the question itself, which is the last line of a prompt, made printable.
+fn split(prompt: &str) -> (&str, String) {
+    let prompt = prompt.trim_end();
+    let (above, question) = prompt.rsplit_once('\n').unwrap_or(("", prompt));
+    (above, printable_line(question.trim(), PROMPT_LIMIT))
+}
+
 /// What the server says above its questions, cut short.
-fn explanation(name: &str, instructions: &str) -> String {
+fn explanation(text: &str) -> String {
     const LINES: usize = 6;
-    let lines = std::iter::once(name).chain(instructions.lines());
-    let lines = lines.map(|line| printable_line(line.trim(), PROMPT_LIMIT));
+    let lines = text.lines().map(|line| printable_line(line.trim(), PROMPT_LIMIT));
     lines.filter(|line| !line.is_empty()).take(LINES).map(|line| format!("{line}\n")).collect()
 }
 
@@ -230,19 +237,25 @@ mod tests {
 
     #[test]
     fn explanations_are_short_and_harmless() {
-        let text = explanation("Two factors", "\n\x1b[2JTouch the key\r\n  or type a code.\n");
+        let text = explanation("Two factors\n\n\x1b[2JTouch the key\r\n  or type a code.\n");
         insta::assert_snapshot!(text, @r"
         Two factors
         Touch the key
         or type a code.
         ");
-        assert_eq!(explanation("", ""), "");
+        assert_eq!(explanation("\n"), "");
+        let prompt =
+            "You have to change it.\nThe new one is to be longer.\n\x1b[1mCurrent password: \n";
+        let (above, question) = split(prompt);
+        assert_eq!(above, "You have to change it.\nThe new one is to be longer.");
+        assert_eq!(question, "Current password:");
+        assert!(asks_for_password(prompt));
     }
 
     proptest! {
         #[test]
-        fn explanations_are_bounded(name in ".{0,300}", text in "(.{0,300}\n){0,10}") {
-            let text = explanation(&name, &text);
+        fn explanations_are_bounded(text in "(.{0,300}\n){0,10}") {
+            let text = explanation(&text);
             prop_assert!(text.lines().count() <= 6);
             prop_assert!(text.lines().all(|line| line.chars().count() <= PROMPT_LIMIT + 1));
         }

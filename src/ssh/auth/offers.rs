@@ -111,6 +111,9 @@ impl Plan<'_> {
     fn file(&mut self, file: &Arc<KeyFile>, named: bool, with_certificate: bool) {
         let shown = file.path.display().to_string();
         let key = file.public.as_ref().map(PublicKey::key_data);
+        if key.is_some_and(|key| self.has(key)) {
+            return;
+        }
         let held = key.and_then(|key| self.identity(key));
         let signer = match held {
             Some(identity) => Holder::Agent(Box::new(identity.clone())),
@@ -190,6 +193,16 @@ impl Plan<'_> {
 
     fn holds(&self, key: &KeyData) -> bool {
         self.identity(key).is_some()
+    }
+
+    /// Whether the plain key is among the steps: the same file, or the public key beside it, may be named twice.
+    fn has(&self, key: &KeyData) -> bool {
+        self.steps.iter().any(|step| match step {
+            Step::Offer(offer) => {
+                matches!(&offer.public, Some(Public::Key(offered)) if offered.key_data() == key)
+            }
+            Step::Note(_) => false,
+        })
     }
 
     /// The plain key is among the steps.
@@ -325,6 +338,13 @@ mod tests {
         key agent key three by agent's three
         key /a by /a
         ");
+    }
+
+    #[test]
+    fn no_key_is_offered_twice() {
+        let public = KeyFile { private: Private::Missing, ..file("/a.pub", 1) };
+        let files = vec![file("/a", 1), file("/a", 1), public];
+        assert_eq!(shown(&named(files), &[in_agent(1, "one")]), "key /a by agent's one");
     }
 
     #[test]
