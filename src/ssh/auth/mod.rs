@@ -158,7 +158,7 @@ impl Attempt<'_> {
                     left = next;
                     exhausted.clear();
                 }
-                // One more than the server may have said to begin with, or fewer.
+                // A server may name other methods than before.
                 Some(Verdict::Refused(next)) => {
                     left = next;
                     exhausted.push(method);
@@ -192,7 +192,7 @@ impl Attempt<'_> {
         Stop::Closed(reason.to_owned())
     }
 
-    /// Wait for the operator, or for another host that the operator answered for. That is nobody's delay.
+    /// Wait for the operator, or for another host that the operator answered for. No time passes for the deadline.
     async fn patiently<T>(&mut self, waiting: impl Future<Output = T>) -> Result<T, Stop> {
         let begun = Instant::now();
         let answer = waiting.await;
@@ -213,11 +213,11 @@ impl Attempt<'_> {
             format!("tried {}; {reason}", self.tried.join(", "))
         };
         Failure::Refused(match stop {
-            Stop::Closed(reason) if self.outwaited => return Failure::Outwaited(reason),
             Stop::Closed(reason) if reason.contains("Too many authentication failures") => {
                 let hint = "name the right key with identity_file and set identities_only = true";
                 tried(format!("{reason}; {hint}"))
             }
+            Stop::Closed(reason) if self.outwaited => return Failure::Outwaited(reason),
             Stop::Closed(reason) | Stop::Because(reason) => tried(reason),
             Stop::Late => tried(self.login.deadline.passed("no decision")),
             Stop::Exhausted(_) if !self.tried.is_empty() => {
