@@ -35,6 +35,7 @@ pub fn run(global: &Global, args: CopyArgs) -> Result<u8, Failure> {
             let step = Step { name: "copy", pace, timeout, cancel, reporter };
             let fleet = Arc::new(Fleet::new(connector, pace.parallel));
             step.run(hosts, async |task| {
+                fleet.connection(task.host).await?;
                 let link = Link::new(fleet.clone(), Arc::new(task.host.clone()));
                 let transport = match as_root {
                     true => SshTransport::new(link),

@@ -43,6 +43,10 @@ struct Job {
 }
 
 pub fn run(global: &Global, args: ExecArgs) -> Result<u8, Failure> {
+    let standard_input = Path::new("-");
+    if args.stdin.as_deref() == Some(standard_input) && global.inventory == standard_input {
+        return Err(Failure::usage("--stdin -: the inventory comes from there already"));
+    }
     let selected = session::select(global)?;
     let hosts = &selected.hosts;
     let job = Job::new(global, &args)?;

@@ -67,7 +67,12 @@ impl RecordFile {
     /// The inventory is not a file.
     pub fn kept_in(directory: &Path, inventory: &Path) -> io::Result<Self> {
         // The same inventory under another name or through a link has the same record.
-        let path = fs::canonicalize(inventory).map_err(|error| at(inventory, &error))?;
+        let path = fs::canonicalize(inventory).map_err(|_| {
+            let inventory = inventory.display();
+            io::Error::other(format!(
+                "no run is on record for an inventory that is no file: {inventory}"
+            ))
+        })?;
         let digest = digest(&SHA256, path.as_os_str().as_encoded_bytes());
         let key: String =
             digest.as_ref().iter().take(16).map(|byte| format!("{byte:02x}")).collect();

@@ -218,6 +218,9 @@ fn what_cannot_be_read_is_told_before_any_host_is_contacted() {
         finish(command).expect_error(2, words);
     }
     assert!(!operator.work().join("untouched").exists(), "no run was recorded");
+    let mut twice = Command::new(env!("CARGO_BIN_EXE_fleetadm"));
+    twice.args(["-i", "-", "exec", "--stdin", "-", "true"]).stdin(Stdio::null());
+    finish(twice).expect_error(2, "the inventory comes from there already");
 }
 
 #[test]

@@ -49,6 +49,7 @@ mod accept_new;
 mod commands;
 mod copy;
 mod exec;
+mod fetch;
 mod fleet;
 mod host_certificates;
 mod host_keys;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::fleet::StepError;
 use crate::node::NodeError;
 use crate::report::printable_line;
+use crate::ssh::SshError;
 
 /// How much of a host's words an error repeats.
 const QUOTED: usize = 200;
@@ -35,6 +36,9 @@ pub enum CopyError {
     /// The host said something that is refused.
     #[error("refused what the host sent: {}", printable_line(.0, QUOTED))]
     Refused(String),
+    /// The host cannot be reached.
+    #[error(transparent)]
+    Ssh(#[from] SshError),
     /// The host refused a step, or was lost.
     #[error(transparent)]
     Node(#[from] NodeError),
@@ -52,6 +56,10 @@ impl CopyError {
 
 impl StepError for CopyError {
     fn is_unreachable(&self) -> bool {
-        matches!(self, Self::Node(error) if error.is_unreachable())
+        match self {
+            Self::Ssh(error) => error.could_not_reach() || error.is_lost(),
+            Self::Node(error) => error.is_unreachable(),
+            _ => false,
+        }
     }
 }
