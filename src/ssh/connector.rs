@@ -232,10 +232,10 @@ impl Connector {
             handle,
             ending,
             account,
+            methods: auth::methods(settings),
             identities: &self.key_ring.identities(settings),
             key_ring: &self.key_ring,
             secrets: &self.secrets,
-            methods: auth::methods(settings),
             banner,
             deadline,
         };

@@ -6,12 +6,11 @@ use std::time::Duration;
 
 use fleetadm::inventory::Host;
 use fleetadm::report::{Event, Reporter};
-use fleetadm::ssh::{Connector, Environment, Secrets, SshError};
+use fleetadm::ssh::{Connector, SshError};
 use russh::keys::PrivateKey;
 use russh::keys::ssh_key::private::Ed25519Keypair;
 use russh::server::{Auth, Config, Handler, Response, run_stream};
 use russh::{MethodKind, MethodSet};
-use secrecy::SecretString;
 use tokio::net::TcpListener;
 
 use crate::sshd::said;
@@ -217,10 +216,7 @@ async fn a_server_that_does_not_decide() {
 async fn a_server_that_wants_nothing_and_says_much() {
     let (host, _, _directory) = serve(Manner::Open).await;
     let (reporter, mut events) = Reporter::channel();
-    let secrets = Secrets::default().with_given(Some(SecretString::from(PASSWORD)), None);
-    let connector = Connector::new(Environment::default())
-        .with_secrets(Arc::new(secrets))
-        .reporting_to(reporter);
+    let connector = given(PASSWORD).reporting_to(reporter);
     connector.connect(&host).await.unwrap();
     drop(connector);
     let mut notes = Vec::new();

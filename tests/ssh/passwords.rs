@@ -4,12 +4,12 @@ use std::fs;
 use std::time::Duration;
 
 use fleetadm::inventory::Host;
-use fleetadm::ssh::{Connector, Exit, Input, SshError};
+use fleetadm::ssh::{Connector, Environment, Exit, Input, SshConfig, SshError};
 use futures::future::join_all;
 
 use crate::account::{PAM, PASSWORD, USER};
 use crate::sshd::{Sshd, connector, keygen, said};
-use crate::typist::{Typist, given};
+use crate::typist::{Typist, given, secrets};
 
 const AT_ONCE: Duration = Duration::ZERO;
 
@@ -233,5 +233,28 @@ async fn a_jump_host_is_asked_for_by_itself() {
 async fn no_method_in_common() {
     let server = server!(account PAM, "PubkeyAuthentication no\nHostbasedAuthentication yes\nKbdInteractiveAuthentication no");
     let reason = reason(&given(PASSWORD), &server.account_host("node")).await;
-    insta::assert_snapshot!(reason, @"the server accepts only hostbased; fleetadm does not do that, or your ssh_config forbids it");
+    insta::assert_snapshot!(reason, @"the server accepts only hostbased, which fleetadm does not do");
+}
+
+#[tokio::test]
+async fn methods_that_the_configuration_turns_off() {
+    let server = server!(account PAM, PLAIN);
+    let mut host = server.account_host("node");
+    let with = |keywords: &str| {
+        let file = server.path("ssh_config");
+        fs::write(&file, keywords).unwrap();
+        let ssh_config = SshConfig::File(file);
+        Connector::new(Environment { ssh_config, ..Environment::default() })
+            .with_secrets(secrets(PASSWORD))
+    };
+    works(&with("PubkeyAuthentication no"), &host).await;
+    let reason = fails(&with("PasswordAuthentication no\n"), &host).await;
+    assert!(reason.contains("there is no key to offer"), "{reason}");
+    host.ssh.identity_files = Some(said(vec![server.path("id_ed25519")]));
+    works(&with("PasswordAuthentication no\n"), &host).await;
+    let reason = fails(&with("PasswordAuthentication no\nPubkeyAuthentication no\n"), &host).await;
+    assert!(
+        reason.contains("OpenSSH's configuration on this workstation does not allow"),
+        "{reason}"
+    );
 }

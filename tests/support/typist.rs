@@ -39,8 +39,12 @@ impl Typist {
     }
 }
 
-/// A connector that was given `password` on the command line and has nobody to ask.
+/// `password`, given on the command line, and nobody to ask.
+pub fn secrets(password: &str) -> Arc<Secrets> {
+    Arc::new(Secrets::default().with_given(Some(SecretString::from(password)), None))
+}
+
+/// A connector that was given `password` and has nobody to ask.
 pub fn given(password: &str) -> Connector {
-    let secrets = Secrets::default().with_given(Some(SecretString::from(password)), None);
-    Connector::new(Environment::default()).with_secrets(Arc::new(secrets))
+    Connector::new(Environment::default()).with_secrets(secrets(password))
 }

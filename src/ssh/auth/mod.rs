@@ -29,6 +29,20 @@ use super::settings::Settings;
 pub(super) use banner::Banner;
 use offers::Step;
 
+/// Every method there is, in the order in which they are tried.
+const METHODS: [MethodKind; 3] =
+    [MethodKind::PublicKey, MethodKind::KeyboardInteractive, MethodKind::Password];
+
+/// The methods that `settings` allow.
+pub(super) fn methods(settings: &Settings) -> Vec<MethodKind> {
+    let allowed = |method: &MethodKind| match method {
+        MethodKind::PublicKey => settings.pubkey_authentication.value,
+        MethodKind::KeyboardInteractive => settings.kbd_interactive_authentication.value,
+        _ => settings.password_authentication.value,
+    };
+    METHODS.into_iter().filter(allowed).collect()
+}
+
 /// A server that closes the connection when the operator has taken longer than that gave up waiting, whatever else it
 /// may have had against the answer.
 const SHORT_WAIT: Duration = Duration::from_secs(10);
@@ -41,25 +55,15 @@ pub(super) struct Login<'a> {
     pub(super) handle: &'a mut Handle<Client>,
     pub(super) ending: &'a Ending,
     pub(super) account: &'a Account,
+    /// What may be tried, in this order.
+    pub(super) methods: Vec<MethodKind>,
     pub(super) identities: &'a Identities,
     pub(super) key_ring: &'a KeyRing,
     pub(super) secrets: &'a Secrets,
-    /// What may be tried, in this order.
-    pub(super) methods: Vec<MethodKind>,
     /// Where what the server says beside the point goes.
     pub(super) banner: &'a Banner,
     /// When the server must have let us in. Later by as long as somebody types.
     pub(super) deadline: Deadline,
-}
-
-/// What OpenSSH's configuration leaves to try, in its client's order.
-pub(super) fn methods(settings: &Settings) -> Vec<MethodKind> {
-    let every = [
-        (MethodKind::PublicKey, settings.pubkey_authentication.value),
-        (MethodKind::KeyboardInteractive, settings.kbd_interactive_authentication.value),
-        (MethodKind::Password, settings.password_authentication.value),
-    ];
-    every.into_iter().filter(|(_, wanted)| *wanted).map(|(method, _)| method).collect()
 }
 
 /// Why nobody is logged in. The reasons are for people.
@@ -139,8 +143,8 @@ impl Attempt<'_> {
         };
         let (mut partial, mut exhausted) = (0, Vec::new());
         loop {
-            let open = |method: &&MethodKind| left.contains(method) && !exhausted.contains(*method);
-            let next = self.login.methods.iter().find(open).copied();
+            let mut methods = self.login.methods.iter().copied();
+            let next = methods.find(|method| left.contains(method) && !exhausted.contains(method));
             let Some(method) = next else { return Err(Stop::Exhausted(left)) };
             let verdict = match method {
                 MethodKind::PublicKey => self.public_keys().await?,
@@ -223,22 +227,7 @@ impl Attempt<'_> {
             Stop::Exhausted(_) if !self.tried.is_empty() => {
                 format!("tried {}", self.tried.join(", "))
             }
-            Stop::Exhausted(left)
-                if [&left[..], &self.login.methods]
-                    .iter()
-                    .all(|methods| methods.contains(&MethodKind::PublicKey)) =>
-            {
-                "there is no key to offer; start an agent, or name a key file with identity_file"
-                    .to_owned()
-            }
-            Stop::Exhausted(left) => {
-                let open = |method: &&MethodKind| !self.login.methods.contains(method);
-                let shut: Vec<MethodKind> = left.iter().filter(open).copied().collect();
-                format!(
-                    "the server accepts only {}; fleetadm does not do that, or your ssh_config forbids it",
-                    names(&shut)
-                )
-            }
+            Stop::Exhausted(left) => nothing_in_common(&left, &self.login.methods),
         })
     }
 }
@@ -247,6 +236,36 @@ async fn bounded<T>(deadline: Deadline, waiting: impl Future<Output = T>) -> Res
     timeout_at(deadline.at, waiting).await.map_err(|_| Stop::Late)
 }
 
+/// Why nothing was tried on a server that takes `left`.
+fn nothing_in_common(left: &[MethodKind], allowed: &[MethodKind]) -> String {
+    let only = format!("the server accepts only {}", names(left));
+    if left.contains(&MethodKind::PublicKey) && allowed.contains(&MethodKind::PublicKey) {
+        "there is no key to offer; start an agent, or name a key file with identity_file".to_owned()
+    } else if left.iter().any(|method| METHODS.contains(method) && !allowed.contains(method)) {
+        format!("{only}, which OpenSSH's configuration on this workstation does not allow")
+    } else if left.iter().any(|method| METHODS.contains(method)) {
+        format!("{only}, and asked for nothing")
+    } else {
+        format!("{only}, which fleetadm does not do")
+    }
+}
+
 fn names(methods: &[MethodKind]) -> String {
     methods.iter().map(<&str>::from).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn says_why_nothing_was_tried() {
+        use MethodKind::{HostBased, KeyboardInteractive, Password, PublicKey};
+
+        let text = |left: &[MethodKind], allowed: &[MethodKind]| nothing_in_common(left, allowed);
+        insta::assert_snapshot!(text(&[PublicKey, Password], &METHODS), @"there is no key to offer; start an agent, or name a key file with identity_file");
+        insta::assert_snapshot!(text(&[PublicKey, Password], &[KeyboardInteractive]), @"the server accepts only publickey, password, which OpenSSH's configuration on this workstation does not allow");
+        insta::assert_snapshot!(text(&[HostBased], &METHODS), @"the server accepts only hostbased, which fleetadm does not do");
+        insta::assert_snapshot!(text(&[KeyboardInteractive], &METHODS), @"the server accepts only keyboard-interactive, and asked for nothing");
+    }
 }
