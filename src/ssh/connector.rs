@@ -18,7 +18,7 @@ use super::hops::Hops;
 use super::keys::KeyRing;
 use super::known_hosts::{HostKeyCheck, KnownHosts};
 use super::resolver::Resolver;
-use super::retry;
+use super::retry::{self, Tried};
 use super::route::Route;
 use super::secrets::{Account, Secrets};
 use super::settings::Settings;
@@ -130,10 +130,11 @@ impl Connector {
         dial(&route.settings, via).await
     }
 
-    /// `attempt`, again and again where what keeps it from succeeding may pass.
+    /// `attempt` to reach the host of `settings`, again and again where what keeps it from succeeding may pass.
     pub(super) async fn persist<T, F>(
         &self,
         host: &str,
+        settings: &Settings,
         mut attempt: impl FnMut() -> F,
     ) -> Result<T, SshError>
     where
@@ -147,7 +148,9 @@ impl Connector {
                 Err(error) => error,
             };
             attempts += 1;
-            let Some(pause) = retry::pause(&error, attempts, begun.elapsed(), random()) else {
+            let at_least = settings.connection_attempts.value;
+            let tried = Tried { attempts, at_least, spent: begun.elapsed() };
+            let Some(pause) = retry::pause(&error, tried, random()) else {
                 return Err(error);
             };
             if let Some(reporter) = &self.reporter {
@@ -167,7 +170,7 @@ impl Connector {
                 outcome => outcome,
             }
         };
-        self.persist(host, attempt).await
+        self.persist(host, &route.settings, attempt).await
     }
 
     async fn attempt(&self, host: &str, route: &Route) -> Result<Connection, SshError> {

@@ -10,8 +10,8 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::AbortOnDropHandle;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// How much of what the command complains about is kept.
 const COMPLAINTS: usize = 1024;
@@ -23,7 +23,8 @@ pub(super) struct ProxyCommand {
     child: Child,
     input: ChildStdin,
     output: ChildStdout,
-    _listener: AbortOnDropHandle<()>,
+    /// Tells who listens to the complaints that there will be no more.
+    _gone: DropGuard,
 }
 
 /// What a command has printed to standard error.
@@ -50,10 +51,9 @@ impl ProxyCommand {
         let input = child.stdin.take().ok_or_else(missing)?;
         let output = child.stdout.take().ok_or_else(missing)?;
         let errors = child.stderr.take().ok_or_else(missing)?;
-        let complaints = Complaints::default();
-        let listener = tokio::spawn(complaints.clone().listen(errors));
-        let listener = AbortOnDropHandle::new(listener);
-        Ok((Self { child, input, output, _listener: listener }, complaints))
+        let (complaints, gone) = (Complaints::default(), CancellationToken::new());
+        tokio::spawn(complaints.clone().listen(errors, gone.clone()));
+        Ok((Self { child, input, output, _gone: gone.drop_guard() }, complaints))
     }
 }
 
@@ -71,19 +71,30 @@ impl Complaints {
     /// The last of it, untrusted, once it is complete or soon.
     pub(super) async fn last(&self) -> String {
         // What has come by then is what there is.
-        let _ = tokio::time::timeout(LAST_WORDS, self.complete.cancelled()).await;
+        let _ = timeout(LAST_WORDS, self.complete.cancelled()).await;
         let text = self.text.lock().unwrap_or_else(PoisonError::into_inner);
         String::from_utf8_lossy(&text).into_owned()
     }
 
-    async fn listen(self, mut errors: ChildStderr) {
+    /// Listen until there is no more to come, or nobody left who may say it.
+    async fn listen(self, mut errors: ChildStderr, gone: CancellationToken) {
         let _complete = self.complete.drop_guard();
-        let mut buffer = [0; COMPLAINTS];
-        while let Ok(length @ 1..) = errors.read(&mut buffer).await {
-            let mut text = self.text.lock().unwrap_or_else(PoisonError::into_inner);
-            text.extend_from_slice(&buffer[..length]);
-            let surplus = text.len().saturating_sub(COMPLAINTS);
-            text.drain(..surplus);
+        let hear = async {
+            let mut buffer = [0; COMPLAINTS];
+            while let Ok(length @ 1..) = errors.read(&mut buffer).await {
+                let mut text = self.text.lock().unwrap_or_else(PoisonError::into_inner);
+                text.extend_from_slice(&buffer[..length]);
+                let surplus = text.len().saturating_sub(COMPLAINTS);
+                text.drain(..surplus);
+            }
+        };
+        let long_gone = async {
+            gone.cancelled().await;
+            sleep(LAST_WORDS).await;
+        };
+        tokio::select! {
+            () = hear => {}
+            () = long_gone => {}
         }
     }
 }

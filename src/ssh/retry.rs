@@ -28,15 +28,29 @@ const DROPPED: Plan = Plan {
     budget: Duration::from_secs(20),
 };
 
-/// How long to wait after `attempts` of them that took `spent` altogether, the last ending with `error`; `None` to give
-/// up. `random` is between 0 and 1 and spreads the pauses of hosts that failed at the same moment.
-pub(super) fn pause(
-    error: &SshError,
-    attempts: u32,
-    spent: Duration,
-    random: f64,
-) -> Option<Duration> {
-    let plan = match fault(error) {
+/// Between attempts that somebody asked for: OpenSSH's ConnectionAttempts.
+const ASKED_FOR: Duration = Duration::from_secs(1);
+
+/// What has been tried.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Tried {
+    /// How often.
+    pub(super) attempts: u32,
+    /// How often at least, where nobody listens or answers.
+    pub(super) at_least: u32,
+    /// How long it took altogether.
+    pub(super) spent: Duration,
+}
+
+/// How long to wait after an attempt that ended with `error`; `None` to give up. `random` is between 0 and 1 and spreads the
+/// pauses of hosts that failed at the same moment.
+pub(super) fn pause(error: &SshError, tried: Tried, random: f64) -> Option<Duration> {
+    let Tried { attempts, at_least, spent } = tried;
+    let fault = fault(error);
+    if attempts < at_least && matches!(fault, Fault::Refused | Fault::Silent) {
+        return Some(ASKED_FOR);
+    }
+    let plan = match fault {
         Fault::Refused => REFUSED,
         Fault::Dropped => DROPPED,
         Fault::Silent | Fault::Lasting => return None,
@@ -68,10 +82,16 @@ mod tests {
     /// The pauses until nothing more is tried, where attempts take no time.
     fn pauses(error: &SshError, random: f64) -> Vec<Duration> {
         let mut pauses: Vec<Duration> = Vec::new();
-        while let Some(next) = pause(error, pauses.len() as u32 + 1, pauses.iter().sum(), random) {
+        while let Some(next) =
+            pause(error, tried(pauses.len() as u32 + 1, pauses.iter().sum()), random)
+        {
             pauses.push(next);
         }
         pauses
+    }
+
+    fn tried(attempts: u32, spent: Duration) -> Tried {
+        Tried { attempts, at_least: 1, spent }
     }
 
     #[test]
@@ -109,10 +129,23 @@ mod tests {
             // Every host behind the jump host would try it again.
             jump(unreachable(Fault::Refused)),
         ] {
-            assert_eq!(pause(&error, 1, Duration::ZERO, 0.5), None, "{error:?}");
+            assert_eq!(pause(&error, tried(1, Duration::ZERO), 0.5), None, "{error:?}");
         }
         let lost = jump(SshError::Lost { reason: String::new() });
-        assert!(pause(&lost, 1, Duration::ZERO, 0.5).is_some());
+        assert!(pause(&lost, tried(1, Duration::ZERO), 0.5).is_some());
+    }
+
+    #[test]
+    fn attempts_that_were_asked_for_are_made() {
+        let asked = |fault, attempts| {
+            let tried = Tried { attempts, at_least: 3, spent: Duration::from_secs(30) };
+            pause(&unreachable(fault), tried, 0.5)
+        };
+        for fault in [Fault::Refused, Fault::Silent] {
+            assert_eq!(asked(fault, 2), Some(ASKED_FOR));
+            assert_eq!(asked(fault, 3), None);
+        }
+        assert_eq!(asked(Fault::Lasting, 1), None);
     }
 
     proptest! {
@@ -120,7 +153,7 @@ mod tests {
         fn no_pause_is_longer_than_the_budget(attempts in 0u32..1000, spent in 0u64..40_000, random in 0.0..1.0f64) {
             let spent = Duration::from_millis(spent);
             for fault in [Fault::Refused, Fault::Dropped] {
-                if let Some(pause) = pause(&unreachable(fault), attempts, spent, random) {
+                if let Some(pause) = pause(&unreachable(fault), tried(attempts, spent), random) {
                     prop_assert!(pause <= Duration::from_millis(1500));
                     prop_assert!(spent + pause <= DROPPED.budget);
                 }

@@ -182,7 +182,7 @@ impl Connector {
                 .await
                 .map_err(|error| of_jump_host(via, error))
         };
-        self.persist(host, attempt).await
+        self.persist(host, &route.settings, attempt).await
     }
 }
 

@@ -4,11 +4,11 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use fleetadm::fleet::{Fleet, Outcome};
-use fleetadm::inventory::{Hop, Host};
-use fleetadm::ssh::{HostKeyError, Input, SshError};
+use fleetadm::inventory::{Hop, Host, SshSettings};
+use fleetadm::ssh::{Connector, Environment, HostKeyError, Input, SshConfig, SshError};
 
 use crate::on_all;
-use crate::sshd::{Sshd, connector, free_port, keygen, said};
+use crate::sshd::{Sshd, connector, free_port, keygen, login_user, said};
 
 /// `target` behind `hops`, the nearest first.
 fn behind(target: &Sshd, hops: Vec<Hop>) -> Host {
@@ -271,4 +271,75 @@ async fn three_hundred_hosts_through_one_jump_host() {
     }
     assert_eq!((hop.logins(), target.logins()), (1, 300));
     fleet.close().await;
+}
+
+/// A connector that reads this configuration of OpenSSH's.
+fn configured(server: &Sshd, text: &str) -> Connector {
+    let path = server.path("ssh_config");
+    fs::write(&path, text).unwrap();
+    Connector::new(Environment { ssh_config: SshConfig::File(path), ..Environment::default() })
+}
+
+/// OpenSSH's client as a way through `hop`.
+fn client_through(hop: &Sshd) -> String {
+    format!(
+        "ssh -F none -o BatchMode=yes -o IdentitiesOnly=yes -i {} -o UserKnownHostsFile={} -p {} -W %h:%p {}@127.0.0.1",
+        hop.path("id_ed25519").display(),
+        hop.path("known_hosts").display(),
+        hop.port,
+        login_user()
+    )
+}
+
+#[tokio::test]
+async fn a_proxy_command_leads_to_the_first_jump_host() {
+    let (first, second, target) = (server!(), server!(), server!());
+    let block = |name: &str, server: &Sshd, way: &str| {
+        format!(
+            "Host {name}\n  HostName 127.0.0.1\n  Port {}\n  User {}\n  IdentityFile {}\n  \
+             UserKnownHostsFile {}\n  {way}\n",
+            server.port,
+            login_user(),
+            server.path("id_ed25519").display(),
+            server.path("known_hosts").display(),
+        )
+    };
+    let through = format!("ProxyCommand {}", client_through(&first));
+    let config = block("inner", &target, "ProxyJump gate") + &block("gate", &second, &through);
+    let connector = configured(&target, &config);
+    let host = Host { address: "inner".to_owned(), ssh: SshSettings::default(), ..target.host() };
+    let connection = connector.connect(&host).await.unwrap();
+    let output = connection.run("echo hello", Input::None).await.unwrap();
+    assert_eq!(output.stdout_text(), "hello\n");
+    assert_eq!([&first, &second, &target].map(Sshd::logins), [1, 1, 1]);
+    connection.close().await;
+    connector.close().await;
+    // The command has ended with what went through it.
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while !first.log().contains("Received disconnect") && !first.log().contains("closed by") {
+        assert!(Instant::now() < deadline, "{}", first.log());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_proxy_command_that_fails_says_why() {
+    let server = server!();
+    let mut host = server.host();
+    host.ssh.connect_timeout = Some(said(Duration::from_secs(1)));
+    for (command, expected) in [
+        (
+            "sh -c 'echo no way to %h port %p >&2; exit 1'",
+            "said anything: no way to 127.0.0.1 port",
+        ),
+        ("/nonexistent/proxy", "not found"),
+        ("sh -c 'echo waiting for a miracle >&2; sleep 60'", "says: waiting for a miracle"),
+        ("true", "it does not say why"),
+    ] {
+        let connector = configured(&server, &format!("Host *\n  ProxyCommand {command}\n"));
+        let error = connector.connect(&host).await.unwrap_err();
+        assert!(matches!(error, SshError::Unreachable { .. }), "{error:?}");
+        assert!(error.to_string().contains("ProxyCommand"), "{error}");
+        assert!(error.to_string().contains(expected), "{error}");
+    }
 }
