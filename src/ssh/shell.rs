@@ -95,7 +95,7 @@ mod tests {
     fn requests_that_cannot_be() {
         let error = |script: &str| request(script).unwrap_err().to_string();
         insta::assert_snapshot!(error("a\0b"), @"the command cannot be sent: it contains a NUL byte");
-        insta::assert_snapshot!(error(&"x".repeat(200_000)), @"the command cannot be sent: it is too long (200710 bytes as it is sent, 131071 at most); put it into a script");
+        insta::assert_snapshot!(error(&"x".repeat(200_000)), @"the command cannot be sent: it is too long (200709 bytes as it is sent, 131071 at most); put it into a script");
     }
 
     fn output(shell: &str, arguments: &[&str]) -> Vec<u8> {

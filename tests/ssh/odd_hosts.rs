@@ -166,6 +166,7 @@ async fn busybox_only() {
     machine.write(SUDOERS, "Defaults secure_path=/usr/applets\nops ALL=(ALL) NOPASSWD: ALL");
     machine.run("sed -i '/^ops:/s,:[^:]*$,:/usr/applets/ash,' /etc/passwd");
     for (by, requiretty) in [(Become::Sudo, false), (Become::Sudo, true), (Become::Doas, false)] {
+        eprintln!("{by:?} {requiretty}");
         if requiretty {
             machine.write(
                 SUDOERS,
@@ -190,7 +191,7 @@ async fn a_command_on_a_terminal_ends_with_its_channel() {
     let connection = connect(&machine, "ops").await;
     let (started, ended) = (machine.server.path("started"), machine.server.path("ended"));
     let command = format!(
-        "trap 'touch {}; exit' HUP; touch {}; sleep 30 & wait",
+        "trap 'touch {}; exit' HUP TERM; touch {}; sleep 30 & wait",
         ended.display(),
         started.display()
     );
@@ -233,4 +234,30 @@ async fn lines_and_limits_on_a_terminal() {
     let error = connection.run_with("yes", Input::None, &options).await.unwrap_err();
     assert!(matches!(error, SshError::OutputTooLong { .. }), "{error:?}");
     assert!(connection.run("true", Input::None).await.unwrap().exit.success());
+}
+
+#[tokio::test]
+async fn nothing_stays_behind_when_input_was_under_way() {
+    for defaults in ["requiretty", "requiretty,use_pty", "use_pty", "!use_pty"] {
+        eprintln!("{defaults}");
+        let machine = machine!();
+        machine.write(SUDOERS, &format!("Defaults {defaults}\nops ALL=(ALL) NOPASSWD: ALL"));
+        let connection = connect(&machine, "ops").await;
+        let started = machine.server.path("started");
+        let command = format!("touch {}; sleep 3; cat", started.display());
+        let run = connection.run_as_root(&command, vec![7; 16 << 20].into());
+        let stuck = async {
+            appears(&started).await;
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        };
+        tokio::select! {
+            result = run => panic!("{result:?}"),
+            () = stuck => {}
+        }
+        let deadline = std::time::Instant::now() + Duration::from_secs(10);
+        while !machine.processes().is_empty() {
+            assert!(std::time::Instant::now() < deadline, "{:?}", machine.processes());
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
 }

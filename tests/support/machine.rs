@@ -87,6 +87,23 @@ impl Machine {
         command
     }
 
+    /// Command lines of the processes that run there, besides sshd's own.
+    pub fn processes(&self) -> Vec<String> {
+        let namespace = |pid: &str| fs::read_link(format!("/proc/{pid}/ns/mnt")).ok();
+        let own = namespace(&self.server.pid().to_string());
+        let names = fs::read_dir("/proc")
+            .unwrap()
+            .filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        let here = names.filter(|pid| pid.parse::<u32>().is_ok() && namespace(pid) == own);
+        let lines = here.filter_map(|pid| fs::read(format!("/proc/{pid}/cmdline")).ok());
+        let lines = lines.map(|line| String::from_utf8_lossy(&line).replace('\0', " "));
+        lines
+            .filter(|line| {
+                !line.is_empty() && !line.starts_with("sshd: ") && !line.starts_with(SSHD)
+            })
+            .collect()
+    }
+
     /// The machine as an inventory host, reached as one of its users.
     pub fn host(&self, user: &str) -> Host {
         let mut host = self.server.host();

@@ -3,13 +3,10 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use russh::client::Msg;
 use russh::{Channel, ChannelMsg, ChannelWriteHalf, Pty, Sig};
 use secrecy::{ExposeSecret, SecretString};
-use tokio::io::AsyncReadExt;
 use tokio::runtime::Handle;
 use tokio::sync::OwnedSemaphorePermit;
 use zeroize::Zeroizing;
@@ -20,15 +17,9 @@ use crate::ssh::error::{PrivilegeError, SshError};
 use crate::ssh::secrets::Candidate;
 
 use super::dialogue::Dialogue;
+use super::feed::{self, Turns};
 use super::{Exit, Input, Stream};
 
-/// Piece size when standard input comes from a reader.
-const CHUNK: usize = 128 * 1024;
-/// Bytes of standard input on one line to a terminal, which may be limited to 4095 characters. A multiple of three: only
-/// the last line may be padded.
-const TERMINAL_LINE: usize = 2304;
-/// Lines to a terminal in one piece.
-const TERMINAL_LINES: usize = 28;
 /// SSH's number for standard error among extended data.
 const EXTENDED_DATA_STDERR: u32 = 1;
 
@@ -57,7 +48,9 @@ pub(super) struct Start {
     pub(super) request: String,
     /// On a terminal.
     pub(super) terminal: bool,
-    /// Send standard input before the command says that it has begun.
+    /// There is standard input.
+    pub(super) input: bool,
+    /// Send it before the command says that it has begun.
     pub(super) feed_at_once: bool,
     /// What to answer to the first prompt.
     pub(super) candidate: Option<Candidate>,
@@ -87,7 +80,7 @@ impl Connection {
         input: &mut Input,
         mut sink: impl FnMut(Stream, &[u8]) -> Result<(), SshError> + Send,
     ) -> Result<Ended, SshError> {
-        let Start { request, terminal, feed_at_once, mut candidate } = start;
+        let Start { request, terminal, input: has_input, feed_at_once, mut candidate } = start;
         let (mut reader, writer) = channel.split();
         let mut remote = RemoteCommand { writer: Arc::new(writer), slot: Some(slot) };
         let writer = Arc::clone(&remote.writer);
@@ -97,8 +90,15 @@ impl Connection {
         }
         writer.exec(true, request).await.map_err(|_| self.ended())?;
 
-        let begin_feeding =
-            |input: &mut Input| -> Feeding<'_> { Box::pin(feed(&writer, input.again(), terminal)) };
+        let turns = Turns::new();
+        let begin_feeding = |input: &mut Input| -> Feeding<'_> {
+            match (terminal, has_input) {
+                (false, _) => Box::pin(feed::to_channel(&writer, input.again())),
+                (true, true) => Box::pin(feed::to_terminal(&writer, input.again(), &turns)),
+                // The script does not read.
+                (true, false) => Box::pin(std::future::ready(Ok(()))),
+            }
+        };
         let mut feeding = feed_at_once.then(|| begin_feeding(input));
         let mut terminal_wanted = terminal;
         let mut sent = false;
@@ -181,12 +181,12 @@ impl Connection {
                     feeding = Some(begin_feeding(input));
                 }
             }
+            if news.input_wanted {
+                turns.ask();
+            }
             if let Some(code) = news.exit {
                 exit = Some(code);
-                // The script on the terminal ends with its input, whatever the command wanted of it.
-                if feeding.is_some() {
-                    feeding = Some(Box::pin(end_lines(&writer)));
-                }
+                turns.end();
             }
         }
     }
@@ -213,64 +213,6 @@ fn password_line(password: &SecretString) -> Bytes {
     line.extend_from_slice(password.expose_secret().as_bytes());
     line.push(b'\n');
     Bytes::from_owner(line)
-}
-
-/// Write standard input and end it. A connection that fails meanwhile is noticed by the reading side.
-async fn feed(
-    writer: &ChannelWriteHalf<Msg>,
-    input: Input,
-    terminal: bool,
-) -> Result<(), SshError> {
-    let send = async |piece: Bytes| {
-        if terminal { send_lines(writer, &piece).await } else { writer.data_bytes(piece).await }
-    };
-    let sent = match input {
-        Input::None => Ok(()),
-        Input::Bytes(bytes) => send(bytes).await,
-        Input::Reader(mut reader) => {
-            let mut buffer = BytesMut::new();
-            loop {
-                buffer.reserve(CHUNK);
-                let read = reader.read_buf(&mut buffer).await;
-                let read = read.map_err(|error| SshError::Input { reason: error.to_string() })?;
-                // Padding belongs at the end of base64 only.
-                let kept = if terminal && read > 0 { buffer.len() % 3 } else { 0 };
-                let piece = buffer.split_to(buffer.len() - kept).freeze();
-                let sent = send(piece).await;
-                if read == 0 || sent.is_err() {
-                    break sent;
-                }
-            }
-        }
-    };
-    if sent.is_ok() {
-        // As above.
-        if terminal {
-            return end_lines(writer).await;
-        }
-        let _ = writer.eof().await;
-    }
-    Ok(())
-}
-
-/// End what may be in the middle of a line. BusyBox' sed looks at a line only when it has seen the next.
-async fn end_lines(writer: &ChannelWriteHalf<Msg>) -> Result<(), SshError> {
-    // As above.
-    let _ = writer.data_bytes(Bytes::from_static(b"\n.\n.\n")).await;
-    Ok(())
-}
-
-/// Write lines of base64.
-async fn send_lines(writer: &ChannelWriteHalf<Msg>, data: &[u8]) -> Result<(), russh::Error> {
-    for piece in data.chunks(TERMINAL_LINE * TERMINAL_LINES) {
-        let mut lines = String::new();
-        for line in piece.chunks(TERMINAL_LINE) {
-            STANDARD.encode_string(line, &mut lines);
-            lines.push('\n');
-        }
-        writer.data_bytes(lines).await?;
-    }
-    Ok(())
 }
 
 fn signal_text(signal: Sig) -> String {

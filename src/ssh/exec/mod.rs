@@ -4,6 +4,7 @@
 
 mod channel;
 mod dialogue;
+mod feed;
 mod script;
 
 use std::fmt;
@@ -256,6 +257,7 @@ impl Connection {
             let start = Start {
                 request: shell::request(&script)?,
                 terminal: way.terminal,
+                input: !input.is_empty(),
                 // What has been read from a reader is gone if the command does not begin.
                 feed_at_once: !way.handshake()
                     && (way.proven || !matches!(input, Input::Reader(_))),

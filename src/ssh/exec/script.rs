@@ -10,10 +10,13 @@
 //! Usually the channel's three streams are the command's own. Some hosts want a terminal, though: `requiretty`, and doas
 //! that asks for a password. A terminal has one stream each way, which has no end, so more is said in between:
 //!
-//! - Standard input goes as lines of base64; a line with a dot ends it.
-//! - After `begin` comes standard output as it is (the terminal is raw), then `end STATUS` on a line, standard error as
-//!   far as it was kept, and `done`. Standard error comes late and without NUL bytes, which is what it costs not to need
-//!   more than a shell, `base64`, `cat`, `head` and `sed` on the host, and no place to write to.
+//! - After `begin` comes standard output as it is (the terminal is raw), then `end STATUS`, standard error as far as it was
+//!   kept, and `done`. Standard error comes late and without NUL bytes, which is what it costs not to need more than a
+//!   shell, `base64`, `cat` and `head` on the host, and no place to write to.
+//! - Wherever `more` comes in between, a piece of standard input is wanted: a line with the number of lines that follow,
+//!   and so many lines of base64. A piece of no lines is the end.
+//!
+//! What a command leaves running on a terminal gets SIGHUP when it ends, and a command whose channel is closed too.
 //!
 //! A mark holds a number drawn for the connection and is put together by `printf`: the script itself, wherever it shows
 //! up (`set -x`, `ps`), does not contain one.
@@ -55,9 +58,8 @@ impl Marks {
 
 /// The script for `sh` that runs `command` the way it has to be run. `input` tells whether there is standard input.
 pub(super) fn script(way: &Way, marks: &Marks, command: &str, input: bool) -> String {
-    let admin_path = if way.administrator { ADMIN_PATH } else { ":" };
     let body = if way.terminal { on_terminal(marks, input) } else { on_channel(marks) };
-    let body = format!("{admin_path}\n{body}");
+    let body = if way.administrator { format!("{ADMIN_PATH}\n{body}") } else { body };
     let Some(program) = &way.program else {
         return format!("set -- {}\n{body}", quote(command));
     };
@@ -94,29 +96,122 @@ fn on_channel(marks: &Marks) -> String {
     format!("{begin}\n{begin} >&2\nexec sh -c \"$1\"")
 }
 
-/// `$1` is the command. File descriptor 3 is the terminal, 4 takes the command's standard error and 5 its status. What the
-/// command leaves of its input is read all the same: a sudo that cannot get rid of it spins for ever.
+/// `$1` is the command. File descriptor 3 is the terminal, 4 takes the command's standard error and 5 its status. A piece of
+/// input is read to its end even where the command does not want it: the next line has to be a number.
 fn on_terminal(marks: &Marks, input: bool) -> String {
-    let begin = marks.print("begin", "", "");
+    let [begin, more, done] = ["begin", "more", "done"].map(|name| marks.print(name, "", ""));
     let end = marks.print("end", " %s", r#" "$status""#);
-    let done = marks.print("done", "", "");
     let (missing, input) = if input {
-        (missing(marks, "base64"), r"sed -n '/^\.$/q;p' | base64 -d | ")
+        let input = format!(
+            r#"while {more} >&3; read -r lines && [ "$lines" -gt 0 ]; do
+head -n "$lines" | {{ base64 -d || cat >/dev/null; }}
+done"#
+        );
+        (missing(marks, "base64"), input)
     } else {
-        (String::new(), ": | ")
+        (String::new(), ":".to_owned())
     };
     format!(
         r#"{missing}{begin}
 exec 3>&1 2>/dev/null
-{input}{{
+{input} | {{
 status=$({{ {{ sh -c "$1" 2>&4 3>&- 4>&- 5>&-; printf %s "$?" >&5; }} | cat >&3; }} 5>&1)
 {end} >&3
-exec >/dev/null 4>&-
-cat
 }} 4>&1 | {{
 errors=$(head -c {TERMINAL_STDERR}; cat >/dev/null; printf .)
 printf %s "${{errors%.}}"
 {done}
 }}"#
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    fn way(kind: Become, password: bool, terminal: bool) -> Way {
+        let program = Some(Program { kind, user: "root".to_owned() });
+        Way { program, password, terminal, administrator: true, proven: true }
+    }
+
+    fn marks() -> Marks {
+        Marks("17".to_owned())
+    }
+
+    #[test]
+    fn the_login_user_runs_it() {
+        let way = Way { program: None, administrator: false, ..way(Become::None, false, false) };
+        insta::assert_snapshot!(script(&way, &marks(), "echo 'a b'", true), @r#"
+        set -- 'echo '\''a b'\'''
+        printf 'fleetadm-%s-begin\n' 17
+        printf 'fleetadm-%s-begin\n' 17 >&2
+        exec sh -c "$1"
+        "#);
+    }
+
+    #[test]
+    fn programs() {
+        let first = |way: &Way| {
+            let script = script(way, &marks(), "id", false);
+            let line = script.lines().find(|line| line.starts_with("exec ")).unwrap_or_default();
+            line.split(" -- ").next().unwrap_or_default().to_owned()
+        };
+        insta::assert_snapshot!(first(&way(Become::Sudo, false, false)), @"exec sudo -n -u root");
+        insta::assert_snapshot!(first(&way(Become::Sudo, true, false)), @r#"exec sudo -S -p "fleetadm-"17"-password" -u root"#);
+        insta::assert_snapshot!(first(&way(Become::Doas, false, false)), @"exec doas -n -u root");
+        insta::assert_snapshot!(first(&way(Become::Doas, true, true)), @"exec doas -u root");
+    }
+
+    #[test]
+    fn no_script_contains_a_mark() {
+        for kind in [Become::Sudo, Become::Doas] {
+            for terminal in [false, true] {
+                let script = script(&way(kind, true, terminal), &marks(), "id", true);
+                assert!(!script.contains(&marks().text("")), "{script}");
+            }
+        }
+    }
+
+    /// What a script prints that runs in place of a terminal's.
+    fn on_a_pipe(shell: &str, command: &str) -> String {
+        let way = Way { program: None, ..way(Become::None, false, true) };
+        let child = Command::new(shell)
+            .args(["-c", &script(&way, &marks(), command, true)])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn();
+        let mut child = child.unwrap();
+        let mut input = child.stdin.take().unwrap();
+        // On a pipe `head` reads more than it has to, so that there can be only one piece.
+        std::io::Write::write_all(&mut input, b"2\naW4=\nCg==\n").unwrap();
+        drop(input);
+        String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap()
+    }
+
+    #[test]
+    fn the_protocol_of_a_terminal() {
+        // When input is asked for depends on the order in which processes run.
+        let said = |command: &str| {
+            let printed = on_a_pipe("sh", command).replace("fleetadm-17-more\n", "");
+            printed.replace("fleetadm-17-", "*")
+        };
+        insta::assert_snapshot!(said("cat; echo err >&2; exit 3"), @r#"
+        *begin
+        in
+        *end 3
+        err
+        *done
+        "#);
+        insta::assert_snapshot!(said("echo no newline >&2; printf none"), @r#"
+        *begin
+        none*end 0
+        no newline
+        *done
+        "#);
+        // Some shells say so on standard error as well.
+        assert!(said("kill -KILL $$").starts_with("*begin\n*end 137\n"));
+        assert!(said("(").starts_with("*begin\n*end 2\nsh: "));
+    }
 }
