@@ -10,7 +10,7 @@ use tokio::io::AsyncReadExt;
 
 use crate::fleet::{Fleet, Merge, Part, Script, Step, StepError, Task};
 use crate::inventory::Host;
-use crate::ssh::{self, Exit, Input, RunOptions, SshError, Stream};
+use crate::ssh::{self, Exit, Input, RunAs, RunOptions, SshError, Stream};
 
 use super::args::{ExecArgs, Global};
 use super::failure::Failure;
@@ -85,11 +85,11 @@ impl Job {
                 words.iter().map(|word| ssh::quote(word)).collect::<Vec<_>>().join(" ")
             }
         };
-        let as_root = args.become_root;
+        let run_as = if args.become_root { RunAs::BecomeUser } else { RunAs::LoginUser };
         Ok(Self {
             command,
             input,
-            options: RunOptions { as_root, timeout: global.timeout, ..RunOptions::default() },
+            options: RunOptions { run_as, timeout: global.timeout, ..RunOptions::default() },
             merge: args.merge.then(Mutex::default),
         })
     }

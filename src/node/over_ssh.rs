@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use zeroize::Zeroizing;
 
 use crate::fleet::Link;
-use crate::ssh::{self, RunOptions, SshError};
+use crate::ssh::{self, RunAs, RunOptions, SshError};
 
 use super::transport::{Exit, Flow, Input, MAX_OUTPUT, Output, Transport, TransportError};
 
@@ -17,19 +17,19 @@ const STREAM_TIMEOUT: Duration = Duration::from_secs(3600);
 /// was running has failed.
 pub struct SshTransport {
     link: Link,
-    as_root: bool,
+    run_as: RunAs,
     limit: Option<Duration>,
 }
 
 impl SshTransport {
     /// Commands are run as root.
     pub fn new(link: Link) -> Self {
-        Self { link, as_root: true, limit: None }
+        Self { link, run_as: RunAs::Root, limit: None }
     }
 
     /// Commands are run as the login user.
     pub fn as_login_user(link: Link) -> Self {
-        Self { link, as_root: false, limit: None }
+        Self { link, run_as: RunAs::LoginUser, limit: None }
     }
 
     /// Let a command take so long, in place of the inventory's `command_timeout`.
@@ -41,7 +41,7 @@ impl SshTransport {
     /// What is streamed is large, and how long it takes is the network's affair.
     fn options(&self, streams: bool) -> RunOptions {
         RunOptions {
-            as_root: self.as_root,
+            run_as: self.run_as,
             timeout: self.limit.or(streams.then_some(STREAM_TIMEOUT)),
             stdout_limit: MAX_OUTPUT,
             ..RunOptions::default()

@@ -15,11 +15,12 @@ use tokio::time::{sleep, timeout};
 
 use super::auth::Banner;
 use super::error::{HostKeyError, SshError};
+use super::exec::Marks;
 use super::known_hosts::HostKeyCheck;
+use super::privilege::Privilege;
 use super::sessions::Sessions;
 use super::settings::Settings;
 use super::wire::Lifeline;
-use crate::inventory::Become;
 use crate::report::printable_line;
 
 /// Pauses in milliseconds before asking again for a session that was refused: the first ones for a server that has not
@@ -53,7 +54,8 @@ struct Inner {
     endpoint: String,
     user: String,
     command_timeout: Duration,
-    become_root: Become,
+    privilege: Privilege,
+    marks: Marks,
 }
 
 /// What a connection is made from besides its settings.
@@ -64,6 +66,7 @@ pub(super) struct Parts {
     pub(super) via: Option<Connection>,
     pub(super) endpoint: String,
     pub(super) user: String,
+    pub(super) privilege: Privilege,
 }
 
 /// Why there is no channel.
@@ -93,7 +96,8 @@ impl Connection {
             endpoint: parts.endpoint,
             user: parts.user,
             command_timeout: settings.command_timeout.value,
-            become_root: settings.become_root.value,
+            privilege: parts.privilege,
+            marks: Marks::random(),
         }))
     }
 
@@ -105,11 +109,6 @@ impl Connection {
     /// The login user.
     pub fn user(&self) -> &str {
         &self.0.user
-    }
-
-    /// How the login user becomes root.
-    pub fn become_root(&self) -> Become {
-        self.0.become_root
     }
 
     /// True once the connection has ended, for whatever reason.
@@ -133,6 +132,16 @@ impl Connection {
         {
             lifeline.cut();
         }
+    }
+
+    /// How the login user becomes somebody else.
+    pub(super) fn privilege(&self) -> &Privilege {
+        &self.0.privilege
+    }
+
+    /// What tells a command's output from what else is printed.
+    pub(super) fn marks(&self) -> &Marks {
+        &self.0.marks
     }
 
     pub(super) fn command_timeout(&self) -> Duration {

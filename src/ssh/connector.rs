@@ -17,6 +17,7 @@ use super::handshake;
 use super::hops::Hops;
 use super::keys::KeyRing;
 use super::known_hosts::{HostKeyCheck, KnownHosts};
+use super::privilege::Privilege;
 use super::resolver::Resolver;
 use super::retry::{self, Tried};
 use super::route::Route;
@@ -209,7 +210,7 @@ impl Connector {
         };
 
         let login = self.log_in(&mut handle, &ending, &banner, &account, settings, deadline).await;
-        let user = account.user;
+        let user = account.user.clone();
         match login {
             Ok(()) => {}
             Err(Failure::Refused(reason)) => {
@@ -219,7 +220,9 @@ impl Connector {
                 return Err(SshError::Outwaited { endpoint, reason });
             }
         }
-        Ok(Connection::new(Parts { handle, ending, lifeline, via, endpoint, user }, settings))
+        let privilege = Privilege::new(settings, account, Arc::clone(&self.secrets));
+        let parts = Parts { handle, ending, lifeline, via, endpoint, user, privilege };
+        Ok(Connection::new(parts, settings))
     }
 
     async fn log_in(

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::config::ConfigError;
+use super::secrets::SecretError;
 
 /// A failure of a connection, a command or a tunnel. The message is one line, without the host's
 /// inventory name: whoever reports it knows that.
@@ -79,6 +80,26 @@ pub enum SshError {
         stream: &'static str,
         /// The limit in bytes.
         limit: usize,
+    },
+    /// A command cannot be sent, whatever the server.
+    #[error("the command cannot be sent: {reason}")]
+    Unsendable {
+        /// Why, and what to try.
+        reason: String,
+    },
+    /// The login shell ran something else in place of the command.
+    #[error(
+        "the login shell did not run the command: {reason}; is it a shell, and what do its startup files do?"
+    )]
+    LoginShell {
+        /// What it said, or how it ended.
+        reason: String,
+    },
+    /// The host printed what nothing on it should print.
+    #[error("the host prints nonsense: {reason}")]
+    Nonsense {
+        /// What was expected.
+        reason: String,
     },
     /// The data for a command's standard input could not be read on the workstation.
     #[error("cannot read the data for standard input: {reason}")]
@@ -277,39 +298,64 @@ pub enum TunnelError {
     Other(String),
 }
 
-/// Why the login user could not become root.
+/// Why the login user could not become root, or whom `become_user` names.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PrivilegeError {
-    /// sudo wants a password, which is never typed.
+    /// A password is wanted, and there is none to try, or none left.
+    #[error("{user} cannot use {program} on this host: {reason}")]
+    Password {
+        /// sudo or doas.
+        program: &'static str,
+        /// Login user.
+        user: String,
+        /// Why there is none.
+        reason: SecretError,
+    },
+    /// A terminal is wanted, and sshd gives none.
     #[error(
-        "sudo on this host asks {user} for a password; allow `{user} ALL=(ALL) NOPASSWD: ALL` in \
-         /etc/sudoers.d, or log in as root with become = \"none\""
+        "sudo or doas on this host wants a terminal, which sshd does not give; set `PermitTTY yes` in its sshd_config \
+         and look for `restrict` and `no-pty` in authorized_keys, or remove `requiretty` from its sudoers"
     )]
-    PasswordRequired {
-        /// Login user.
-        user: String,
-    },
-    /// sudo wants a terminal.
-    #[error("sudo on this host wants a terminal; remove `requiretty` from its sudoers for {user}")]
-    TerminalRequired {
-        /// Login user.
-        user: String,
-    },
-    /// sudo knows the user and says no.
+    NoTerminal,
+    /// The program knows the user and says no.
     #[error(
-        "{user} may not run sudo on this host; add it to sudoers, or log in as root with \
-         become = \"none\""
+        "{user} may not do this by {program} on this host; allow it in {}, or log in as root with become = \"none\"",
+        rules(.program)
     )]
     NotAllowed {
+        /// sudo or doas.
+        program: &'static str,
         /// Login user.
         user: String,
     },
-    /// There is no sudo.
+    /// A program that is needed is not there.
     #[error(
-        "sudo is not installed on this host; install it, or log in as root with become = \"none\""
+        "{program} is not installed on this host; install it, or log in as root with become = \"none\""
     )]
-    Missing,
+    Missing {
+        /// Its name.
+        program: String,
+    },
+    /// Only root can do this, and the inventory names somebody else.
+    #[error("this has to be done by root, but become_user is {user}; leave that key out here")]
+    NotRoot {
+        /// Whom to become.
+        user: String,
+    },
+    /// The program neither ran the command nor gave a well-known reason.
+    #[error("{program} did not run the command: {reason}")]
+    Failed {
+        /// sudo or doas.
+        program: &'static str,
+        /// What it said, or how it ended.
+        reason: String,
+    },
+}
+
+/// Where a program's rules are written.
+fn rules(program: &str) -> &'static str {
+    if program == "doas" { "/etc/doas.conf" } else { "/etc/sudoers.d" }
 }
 
 /// A duration in seconds, without a fraction when it has none.

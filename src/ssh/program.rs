@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 
-use super::privilege::quote;
+use super::shell::quote;
 
 /// A program with its arguments, ready to be sent.
 #[derive(Debug, Clone)]

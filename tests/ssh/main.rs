@@ -4,6 +4,8 @@
 
 #[path = "../support/account.rs"]
 mod account;
+#[path = "../support/machine.rs"]
+mod machine;
 #[path = "../support/openssh.rs"]
 mod openssh;
 #[path = "../support/peers.rs"]
@@ -45,6 +47,19 @@ macro_rules! operator {
     };
 }
 
+/// Start a machine with users, sudo and doas of its own, or leave the test where there is none.
+macro_rules! machine {
+    () => {
+        machine!("")
+    };
+    ($config:expr) => {
+        match crate::machine::Machine::start($config) {
+            Some(machine) => machine,
+            None => return,
+        }
+    };
+}
+
 mod accept_new;
 mod commands;
 mod copy;
@@ -58,9 +73,11 @@ mod jump;
 mod keys;
 mod login;
 mod lost;
+mod odd_hosts;
 mod odd_servers;
 mod operator;
 mod passwords;
+mod privilege;
 mod robust;
 mod rolling;
 mod root;

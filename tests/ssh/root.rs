@@ -1,10 +1,10 @@
-//! Becoming root.
+//! Becoming root, with a script in the place of sudo: what works without root on this machine.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use fleetadm::inventory::Become;
-use fleetadm::ssh::{Connection, Exit, Input, PrivilegeError, SshError};
+use fleetadm::ssh::{Connection, Exit, Input};
 
 use crate::sshd::{Sshd, connector, said};
 
@@ -24,7 +24,7 @@ async fn connect_with_sudo(script: &str) -> Option<(Sshd, Connection)> {
 #[tokio::test]
 async fn sudo_lets_the_user_in() {
     // Drops sudo's own options and runs the rest.
-    let script = "shift 2; BECAME=root exec \"$@\"";
+    let script = "shift 4; BECAME=root exec \"$@\"";
     let Some((_server, connection)) = connect_with_sudo(script).await else { return };
     let command = "echo \"$BECAME 'quoted' $0\"; cat; exit 3";
     let output = connection.run_as_root(command, "input".into()).await.unwrap();
@@ -33,16 +33,4 @@ async fn sudo_lets_the_user_in() {
     // The login user's own commands do not go through it.
     let output = connection.run("echo \"$BECAME\"", Input::None).await.unwrap();
     assert_eq!(output.stdout_text(), "\n");
-}
-
-#[tokio::test]
-async fn sudo_asks_for_a_password() {
-    let script = "echo 'sudo: a password is required' >&2; exit 1";
-    let Some((_server, connection)) = connect_with_sudo(script).await else { return };
-    let error = connection.run_as_root("true", Input::None).await.unwrap_err();
-    assert!(
-        matches!(error, SshError::Privilege(PrivilegeError::PasswordRequired { .. })),
-        "{error:?}"
-    );
-    assert!(!error.could_not_reach());
 }

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use crate::account::{USER, with_account};
 
-const SSHD: &str = "/usr/sbin/sshd";
+pub const SSHD: &str = "/usr/sbin/sshd";
 
 /// A running server. Dropping it ends it.
 pub struct Sshd {
@@ -44,7 +44,8 @@ impl Sshd {
         Self::start_by(command, "ed25519", config)
     }
 
-    fn start_by(
+    /// A server that `command` runs, which gets the server's directory and is given sshd's arguments.
+    pub fn start_by(
         command: impl FnOnce(&Path) -> Option<Command>,
         host_key_types: &str,
         config: &str,
@@ -191,6 +192,11 @@ impl Sshd {
                 let _ = Command::new("kill").args([&format!("-{signal}"), pid]).status();
             }
         }
+    }
+
+    /// The process, or whatever it has become.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// Lose every connection, as a server does that crashes.
