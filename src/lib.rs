@@ -14,7 +14,7 @@
 //! | [`node`] | one host as root sees it: facts, files, services, container runtime |
 //! | [`fleet`] | many hosts at once: selection, concurrency, outcomes |
 //! | [`ssh`] | one connection: authentication, host keys, commands, tunnels |
-//! | [`inventory`] | TOML to resolved hosts and cluster section |
+//! | [`inventory`] | TOML or JSON to resolved hosts and cluster section |
 //! | [`report`] | events, and the one renderer that owns the terminal |
 
 pub mod cli;

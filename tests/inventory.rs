@@ -1,9 +1,13 @@
-//! What an operator writes, and what they are told when it is wrong.
+//! What an operator writes or has printed, and what they are told when it is wrong.
 
 #[path = "inventory/document_mistakes.rs"]
 mod document_mistakes;
 #[path = "inventory/host_mistakes.rs"]
 mod host_mistakes;
+#[path = "inventory/import.rs"]
+mod import;
+#[path = "inventory/sources.rs"]
+mod sources;
 #[path = "inventory/ssh_keys.rs"]
 mod ssh_keys;
 
@@ -60,9 +64,10 @@ fn host<'a>(inventory: &'a Inventory, name: &str) -> &'a Host {
 fn every_example_loads() {
     let mut loaded = 0;
     for entry in fs::read_dir(EXAMPLES).unwrap() {
-        let path = entry.unwrap().path();
-        if path.extension().is_some_and(|extension| extension == "toml") {
-            inventory::load(&path).unwrap_or_else(|error| panic!("{error}"));
+        let entry = entry.unwrap();
+        // Documents, and programs that print one; what they name is in the directories beside them.
+        if entry.file_type().unwrap().is_file() {
+            inventory::load(&entry.path()).unwrap_or_else(|error| panic!("{error}"));
             loaded += 1;
         }
     }

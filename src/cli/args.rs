@@ -30,7 +30,7 @@ pub struct Cli {
 /// Options every command has.
 #[derive(Debug, Clone, Args)]
 pub struct Global {
-    /// The inventory file
+    /// The inventory: TOML or JSON, a program that prints it, or - for standard input
     #[arg(
         short,
         long,
@@ -139,7 +139,7 @@ pub enum Command {
     Copy(CopyArgs),
     /// Show the host keys of the selected hosts, compare them, and add them to known_hosts
     Trust(TrustArgs),
-    /// Look at the inventory without contacting a host
+    /// Look at the inventory, or make one from Ansible's, without contacting a host
     Inventory {
         /// What to look at.
         #[command(subcommand)]
@@ -383,6 +383,26 @@ pub enum InventoryCommand {
     },
     /// Check the inventory and say what it describes
     Check,
+    /// Print an Ansible inventory as one of fleetadm's; what cannot be carried over is listed
+    Import {
+        /// A file or a directory with its group_vars and host_vars, or - for standard input
+        #[arg(value_name = "PATH")]
+        path: PathBuf,
+        /// What it is written in
+        #[arg(long, value_enum, default_value_t = ImportFormat::Auto)]
+        format: ImportFormat,
+    },
+}
+
+/// `--format` of `inventory import`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ImportFormat {
+    /// Ansible's INI
+    Ini,
+    /// Ansible's YAML
+    Yaml,
+    /// What its name or its first line looks like
+    Auto,
 }
 
 impl RunArgs {

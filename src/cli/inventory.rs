@@ -1,31 +1,30 @@
 //! `fleetadm inventory`: what the document resolves to. No host is contacted.
 
+mod import;
 mod show;
 
 use std::fmt::Write as _;
 
-use crate::inventory::{Inventory, Role, fold_hosts};
+use crate::inventory::{self, Inventory, Role, fold_hosts};
 
 use super::args::{Global, InventoryCommand};
 use super::failure::Failure;
 use super::{print, session};
 
 pub fn run(global: &Global, command: InventoryCommand) -> Result<u8, Failure> {
-    let selected = session::select(global)?;
+    let selected = || session::select(global);
     match command {
-        InventoryCommand::Check => print(&checked(&selected.inventory)),
+        InventoryCommand::Import { path, format } => import::run(&path, format),
+        InventoryCommand::Check => print(&checked(&selected()?.inventory)),
         InventoryCommand::Show { host: None } => {
-            print(&show::table(&selected.hosts, &session::connector(global)?, global.output)?)
+            print(&show::table(&selected()?.hosts, &session::connector(global)?, global.output)?)
         }
         InventoryCommand::Show { host: Some(name) } => {
-            let host = selected.inventory.hosts.iter().find(|host| host.name == name).ok_or_else(
-                || {
-                    Failure::usage(format!(
-                        "there is no host {name:?} in {}",
-                        global.inventory.display()
-                    ))
-                },
-            )?;
+            let inventory = selected()?.inventory;
+            let host = inventory.hosts.iter().find(|host| host.name == name).ok_or_else(|| {
+                let origin = inventory::origin(&global.inventory);
+                Failure::usage(format!("there is no host {name:?} in {origin}"))
+            })?;
             print(&show::host(host, &session::connector(global)?, global.output)?)
         }
     }

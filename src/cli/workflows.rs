@@ -4,7 +4,7 @@ use std::io::{BufRead, IsTerminal, Write};
 use std::sync::Arc;
 
 use crate::cluster::Cluster;
-use crate::inventory::{Host, Role, fold_hosts};
+use crate::inventory::{self, Host, Role, fold_hosts};
 use crate::phases::{Mode, Run, RunOptions};
 use crate::workflow::{self, APPLY, Choice, Phase, RESET};
 
@@ -37,7 +37,7 @@ pub fn reset(global: &Global, args: ResetArgs) -> Result<u8, Failure> {
         Some(ResetPhaseCommand::Phase { name, options }) => (options, name),
     };
     let selected = session::select(global)?;
-    if !options.force && !options.run.dry_run && !confirm_reset(&selected.hosts)? {
+    if !options.force && !options.run.dry_run && !confirm_reset(global, &selected.hosts)? {
         return Err(Failure::usage("reset was not confirmed; nothing was touched"));
     }
     let choice = options.run.choice(only.as_deref());
@@ -86,8 +86,8 @@ pub(super) fn run(
 ) -> Result<u8, Failure> {
     choice.check(phases).map_err(Failure::usage)?;
     let section = selected.inventory.cluster.as_ref().ok_or_else(|| {
-        let file = global.inventory.display();
-        Failure::usage(format!("{command} needs a [cluster] section, and {file} has none"))
+        let origin = inventory::origin(&global.inventory);
+        Failure::usage(format!("{command} needs a [cluster] section, and {origin} has none"))
     })?;
     let cluster = Cluster::resolve(section).map_err(Failure::usage)?;
     let (pace, timeout) = (global.pace(), global.timeout);
@@ -127,13 +127,20 @@ pub(super) fn run(
 }
 
 /// Ask on the terminal; without one nothing is destroyed unasked.
-fn confirm_reset(hosts: &[Host]) -> Result<bool, Failure> {
+fn confirm_reset(global: &Global, hosts: &[Host]) -> Result<bool, Failure> {
     let names: Vec<&str> = hosts.iter().map(|host| host.name.as_str()).collect();
-    if !std::io::stdin().is_terminal() {
-        return Err(Failure::usage(
-            "reset removes the cluster's state from the hosts and asks first; there is no terminal to \
-             ask on, so say --force if that is what you want",
-        ));
+    let silent = if inventory::is_standard_input(&global.inventory) {
+        Some("the inventory comes on standard input, where the answer would have to come from")
+    } else if !std::io::stdin().is_terminal() {
+        Some("there is no terminal to ask on")
+    } else {
+        None
+    };
+    if let Some(silent) = silent {
+        return Err(Failure::usage(format!(
+            "reset removes the cluster's state from the hosts and asks first; {silent}, so say --force \
+             if that is what you want"
+        )));
     }
     let mut terminal = std::io::stderr().lock();
     let _ = write!(

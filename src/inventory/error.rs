@@ -5,10 +5,11 @@
 use std::fmt;
 use std::io;
 use std::ops::Range;
-use std::path::PathBuf;
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use toml::Spanned;
+
+use super::program::ProgramError;
 
 /// Where something stands in the document, in bytes.
 pub(super) type Span = Range<usize>;
@@ -22,13 +23,21 @@ const QUOTED: usize = 80;
 /// Why there is no inventory.
 #[derive(Debug, thiserror::Error)]
 pub enum InventoryError {
-    /// The file could not be read at all.
-    #[error("cannot read the inventory {}: {reason}", path.display())]
+    /// It could not be read at all.
+    #[error("cannot read the inventory {origin}: {reason}")]
     Unreadable {
-        /// The path as given.
-        path: PathBuf,
+        /// What the inventory is called: its path as given, or `standard input`.
+        origin: String,
         /// What the operating system said.
         reason: io::Error,
+    },
+    /// The inventory is a program, and it gave no document.
+    #[error("the inventory {origin} {reason}")]
+    Program {
+        /// The program's path as given.
+        origin: String,
+        /// Why not.
+        reason: ProgramError,
     },
     /// The document has mistakes.
     #[error("{0}")]
@@ -40,7 +49,7 @@ impl InventoryError {
     pub fn render(&self, colour: bool) -> String {
         match self {
             Self::Invalid(mistakes) => mistakes.render(colour),
-            Self::Unreadable { .. } => self.to_string(),
+            Self::Unreadable { .. } | Self::Program { .. } => self.to_string(),
         }
     }
 }

@@ -1,40 +1,45 @@
-//! TOML to resolved hosts and cluster section, with errors that point at the line.
+//! TOML or JSON to resolved hosts and cluster section, with errors that point at the line.
 //!
 //! What leaves this module is validated and resolved: ranges expanded, groups and defaults folded in.
 //! It never contacts a host, and it knows nothing of how its values are used.
 //!
-//! The way through: `read` (text to a `document`), `resolve` (document to [`Inventory`], by the
-//! `rules`), and every mistake on the way into an [`InventoryError`].
+//! The way through: `source` (a file, standard input or a program to text), `read` (text to a
+//! `document`), `resolve` (document to [`Inventory`], by the `rules`), and every mistake on the way into
+//! an [`InventoryError`].
 
 mod document;
 mod error;
+pub mod import;
+mod json;
 mod model;
 mod overrides;
 mod paths;
+mod program;
 mod ranges;
 mod read;
 mod resolve;
 mod rules;
 mod selection;
+mod source;
 mod ssh;
 mod suggest;
 
-use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
 pub use error::{InventoryError, Mistakes};
 pub use model::*;
+pub use program::ProgramError;
 pub use ranges::fold_hosts;
 pub use selection::{SelectionError, Sources, select};
+pub use source::{is_standard_input, origin};
 pub use ssh::*;
 
-/// Reads an inventory file. Relative paths in it start at its directory.
+/// Reads an inventory: a file, a program that prints one, or standard input for `-`. Relative paths in
+/// it start at its directory, those of standard input at the current one.
 pub fn load(path: &Path) -> Result<Inventory, InventoryError> {
-    let text = fs::read_to_string(path)
-        .map_err(|reason| InventoryError::Unreadable { path: path.to_owned(), reason })?;
-    let directory = path.parent().unwrap_or(Path::new(""));
-    parse(&text, directory, &path.to_string_lossy())
+    let source = source::read(path)?;
+    parse(&source.text, &source.directory, &source.origin)
 }
 
 /// A limit as inventories and the command line write it: seconds, or a number with `ms`, `s`, `m` or `h`;
@@ -46,12 +51,13 @@ pub fn parse_duration(text: &str) -> Result<Duration, &'static str> {
         .map_err(|_| "expected seconds (15) or a number with a unit (500ms, 15s, 2m, 1h)")
 }
 
-/// Reads an inventory from text; `directory` is where relative paths start, `origin` what errors
-/// call the document.
+/// Reads an inventory from text: JSON where it begins with `{` or `origin` ends with `.json`, else
+/// TOML. `directory` is where relative paths start, `origin` what errors call the document.
 pub fn parse(text: &str, directory: &Path, origin: &str) -> Result<Inventory, InventoryError> {
     let mut problems = error::Problems::default();
     let paths = paths::Paths::new(directory);
-    let inventory = read::read(text, &mut problems)
+    let syntax = read::Syntax::of(text, origin);
+    let inventory = read::read(text, syntax, &mut problems)
         .map(|document| resolve::resolve(&document, text, &paths, &mut problems));
     match inventory {
         Some(inventory) if problems.is_empty() => Ok(inventory),

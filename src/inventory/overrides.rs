@@ -6,7 +6,7 @@ use super::document::Ssh;
 use super::error::{Fault, InventoryError, Mistakes, Problems, quoted};
 use super::model::Inventory;
 use super::paths::Paths;
-use super::read;
+use super::read::{self, Syntax};
 use super::resolve::Tables;
 use super::ssh::SshSettings;
 
@@ -64,7 +64,7 @@ struct Failed {
 
 fn attempt(text: String, tables: &Tables<'_>) -> Result<SshSettings, Failed> {
     let mut problems = Problems::default();
-    let raw: Option<Ssh> = read::read(&text, &mut problems);
+    let raw: Option<Ssh> = read::read(&text, Syntax::Toml, &mut problems);
     let settings = raw.as_ref().map(|raw| tables.read("", raw, &mut problems));
     match settings {
         Some(settings) if problems.is_empty() => Ok(settings),

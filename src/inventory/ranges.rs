@@ -48,10 +48,18 @@ pub(super) fn expand(text: &str) -> Result<Vec<String>, Fault> {
     Ok(names)
 }
 
-fn number(digits: &str) -> Option<u64> {
+pub(super) fn number(digits: &str) -> Option<u64> {
     // 18 digits always fit, so neither counting on nor differences can overflow.
     let plain = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
     if plain && digits.len() <= 18 { digits.parse().ok() } else { None }
+}
+
+/// The next number, in as many digits where a leading zero asks for them: a padded range could not be
+/// written otherwise.
+fn successor(digits: &str) -> Option<String> {
+    let width = width(digits);
+    let next = format!("{:0width$}", number(digits)? + 1);
+    (width == 0 || next.len() == width).then_some(next)
 }
 
 /// How many digits a leading zero asks for; 0 when there is none.
@@ -78,12 +86,37 @@ pub fn fold_hosts(names: &[&str]) -> String {
     order.iter().map(fold).collect::<Vec<_>>().join(",")
 }
 
+/// Writes numbers in one pair of brackets, in this order; the pattern has to have a place for them.
+///
+/// [`expand`] gives them back, one by one.
+pub(super) fn fold_in_order((prefix, suffix): Pattern<'_>, numbers: &[&str]) -> String {
+    let suffix = suffix.unwrap_or_default();
+    let mut parts: Vec<(&str, String)> = Vec::new();
+    for digits in numbers {
+        match parts.last_mut() {
+            Some((_, last)) if successor(last).as_deref() == Some(digits) => {
+                *last = (*digits).to_owned();
+            }
+            _ => parts.push((digits, (*digits).to_owned())),
+        }
+    }
+    let part = |(first, last): &(&str, String)| {
+        if first == last { last.clone() } else { format!("{first}-{last}") }
+    };
+    match parts.as_slice() {
+        [(first, last)] if first == last => format!("{prefix}{first}{suffix}"),
+        parts => {
+            format!("{prefix}[{}]{suffix}", parts.iter().map(part).collect::<Vec<_>>().join(","))
+        }
+    }
+}
+
 /// What stands before and after the number that names differ in; no suffix: there is no number.
-type Pattern<'a> = (&'a str, Option<&'a str>);
+pub(super) type Pattern<'a> = (&'a str, Option<&'a str>);
 
 /// A name around its most telling number: the last of the first label (`node-001.dc1.example`), or
 /// the last of all when that label is a number itself (`10.0.0.7`).
-fn split(name: &str) -> (Pattern<'_>, &str) {
+pub(super) fn split(name: &str) -> (Pattern<'_>, &str) {
     let label = name.split('.').next().unwrap_or(name);
     let telling = label.contains(|c: char| c.is_ascii_digit())
         && label.contains(|c: char| !c.is_ascii_digit());
@@ -106,17 +139,12 @@ fn fold_numbers((prefix, suffix): Pattern, numbers: &HashSet<&str>) -> String {
     let mut used: HashSet<String> = HashSet::new();
     let mut parts: Vec<String> = Vec::new();
     let mut alone = true;
-    for (value, digits) in sorted {
+    for (_, digits) in sorted {
         if used.contains(digits) {
             continue;
         }
-        let width = width(digits);
         let mut last = digits.to_owned();
-        // The number of digits must stay, or a padded range could not be written.
-        for next in (value + 1..).map(|n| format!("{n:0width$}")) {
-            if (width > 0 && next.len() != width) || !numbers.contains(next.as_str()) {
-                break;
-            }
+        while let Some(next) = successor(&last).filter(|next| numbers.contains(next.as_str())) {
             used.insert(next.clone());
             last = next;
         }
@@ -208,6 +236,16 @@ mod tests {
                 again.extend(expand(term).unwrap());
             }
             prop_assert_eq!(again, given.iter().map(|n| (*n).to_owned()).collect::<BTreeSet<_>>());
+        }
+
+        #[test]
+        fn what_is_folded_in_order_expands_in_order(
+            numbers in prop::collection::vec("[0-9]{1,4}", 1..20)
+        ) {
+            let numbers: Vec<&str> = numbers.iter().map(String::as_str).collect();
+            let folded = fold_in_order(("n", Some(".x")), &numbers);
+            let names: Vec<String> = numbers.iter().map(|digits| format!("n{digits}.x")).collect();
+            prop_assert_eq!(expand(&folded).unwrap(), names);
         }
 
         #[test]

@@ -1,11 +1,55 @@
 //! Text to a document: syntax, unknown keys, wrong types.
 
 use serde::de::DeserializeOwned;
+use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue, Deserializer};
 
 use super::document;
 use super::error::{Fault, Problem, Problems, Span, quoted};
+use super::json;
 use super::suggest::nearest;
+
+/// The two ways to write a document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Syntax {
+    Toml,
+    Json,
+}
+
+impl Syntax {
+    /// What a text is written in, by its first character or its name.
+    pub(super) fn of(text: &str, origin: &str) -> Self {
+        if json::is_json(text) || origin.ends_with(".json") { Self::Json } else { Self::Toml }
+    }
+
+    fn parse(self, text: &str) -> Result<Spanned<DeTable<'_>>, Problem> {
+        match self {
+            Self::Toml => DeTable::parse(text).map_err(|error| toml_mistake(text, &error)),
+            Self::Json => json::parse(text),
+        }
+    }
+
+    fn unknown_key(self) -> &'static str {
+        match self {
+            Self::Toml => "not a key of this table",
+            Self::Json => "not a key of this object",
+        }
+    }
+
+    fn table(self) -> &'static str {
+        match self {
+            Self::Toml => "a table",
+            Self::Json => "an object",
+        }
+    }
+
+    fn tables(self) -> &'static str {
+        match self {
+            Self::Toml => "an array of tables, each under its own `[[...]]` header",
+            Self::Json => "an array of objects",
+        }
+    }
+}
 
 /// Reading is repeated without each mistake to find the next; this many are enough for one run.
 const ATTEMPTS: usize = 20;
@@ -40,24 +84,28 @@ const ELSEWHERE: [(&str, &[&str]); 4] = [
 ];
 
 /// Reads a whole document or one table, or says everything that keeps it from being read.
-pub(super) fn read<T: DeserializeOwned>(text: &str, problems: &mut Problems) -> Option<T> {
-    let error = match DeTable::parse(text) {
+pub(super) fn read<T: DeserializeOwned>(
+    text: &str,
+    syntax: Syntax,
+    problems: &mut Problems,
+) -> Option<T> {
+    let error = match syntax.parse(text) {
         Ok(table) => match T::deserialize(Deserializer::from(table)) {
             Ok(document) => return Some(document),
             Err(error) => error,
         },
-        Err(error) => {
-            problems.push(syntax(text, &error));
+        Err(problem) => {
+            problems.push(problem);
             return None;
         }
     };
     // Deserializing stops at the first mistake; the others are found by leaving it out.
-    let mut rest = DeTable::parse(text).ok()?;
+    let mut rest = syntax.parse(text).ok()?;
     let mut next = Some(error);
     for _ in 0..ATTEMPTS {
         let Some(error) = next else { break };
         let span = error.span().unwrap_or(0..0);
-        problems.push(fault(error.message()).at(span.clone()));
+        problems.push(fault(error.message(), syntax).at(span.clone()));
         if !prune_table(rest.get_mut(), &span) {
             break;
         }
@@ -88,7 +136,7 @@ fn prune(value: &mut DeValue<'_>, span: &Span) -> bool {
     }
 }
 
-fn syntax(text: &str, error: &toml::de::Error) -> Problem {
+fn toml_mistake(text: &str, error: &toml::de::Error) -> Problem {
     let message = error.message();
     let (title, label) = message.split_once(", expected ").unwrap_or((message, ""));
     let label = match (title, label) {
@@ -101,13 +149,13 @@ fn syntax(text: &str, error: &toml::de::Error) -> Problem {
 }
 
 /// serde's words in ours. A message it words differently one day is still shown, as it is.
-fn fault(message: &str) -> Fault {
+fn fault(message: &str, syntax: Syntax) -> Fault {
     let message = message.trim_end();
     if let Some(rest) = message.strip_prefix("unknown field `")
         && let Some((key, rest)) = rest.split_once('`')
     {
         let known: Vec<&str> = rest.split('`').skip(1).step_by(2).collect();
-        let fault = Fault::new(format!("unknown key {}", quoted(key)), "not a key of this table");
+        let fault = Fault::new(format!("unknown key {}", quoted(key)), syntax.unknown_key());
         let meant = nearest(key, known.iter().copied());
         let elsewhere = || {
             let find = |(table, keys): &(&str, &[&'static str])| {
@@ -131,13 +179,13 @@ fn fault(message: &str) -> Fault {
         .and_then(|rest| rest.rsplit_once(", expected "))
     {
         let found = match found {
-            "map" => "a table",
+            "map" => syntax.table(),
             "sequence" => "an array",
             other => other,
         };
         let expected = match expected {
-            "a map" => "a table",
-            "a sequence" => "an array of tables, each under its own `[[...]]` header",
+            "a map" | "a table" => syntax.table(),
+            "a sequence" => syntax.tables(),
             other => other,
         };
         let fault =
