@@ -101,7 +101,7 @@ impl Job {
         let exit = match &self.merge {
             None => {
                 let on_line = |stream, line: &str| task.output(stream == Stream::Stderr, line);
-                connection.run_lines(command, input, options, on_line).await?
+                task.paced(connection.run_lines(command, input, options, on_line)).await?
             }
             Some(merge) => {
                 let index = hosts.iter().position(|host| host.name == task.host.name);

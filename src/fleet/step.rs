@@ -68,6 +68,11 @@ impl Task<'_> {
         self.step.reporter.emit(Event::Output { host, stderr, line: line.to_owned() });
     }
 
+    /// `work`, which tells of lines that a command prints, held up while too many wait to be shown.
+    pub async fn paced<F: Future>(&self, work: F) -> F::Output {
+        self.step.reporter.paced(work).await
+    }
+
     fn names(&self) -> (String, String) {
         (self.host.name.clone(), self.step.name.to_owned())
     }

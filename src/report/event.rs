@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use secrecy::SecretString;
-use tokio::sync::mpsc;
 
 /// One thing that happened. Text from hosts in an event is untrusted: renderers strip control sequences.
 #[derive(Debug, Clone)]
@@ -212,22 +211,4 @@ pub enum Severity {
     Warning,
     /// Stops the workflow.
     Error,
-}
-
-/// Where logic sends events. Cheap to clone; never blocks.
-#[derive(Debug, Clone)]
-pub struct Reporter(mpsc::UnboundedSender<Event>);
-
-impl Reporter {
-    /// A reporter and the receiving end for the renderer.
-    pub fn channel() -> (Self, mpsc::UnboundedReceiver<Event>) {
-        let (sender, receiver) = mpsc::unbounded_channel();
-        (Self(sender), receiver)
-    }
-
-    /// Send an event. A renderer that is gone is not an error: the run goes on.
-    pub fn emit(&self, event: Event) {
-        // Fails only when the renderer has ended, and then nobody is left to tell.
-        let _ = self.0.send(event);
-    }
 }

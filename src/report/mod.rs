@@ -5,13 +5,15 @@ mod json;
 mod question;
 mod record;
 mod render;
+mod reporter;
 mod summary;
 mod terminal;
 mod text;
 
-pub use event::{Event, Outcome, Reporter, Severity};
+pub use event::{Event, Outcome, Severity};
 pub use question::{NoAnswer, Prompter, Question};
 pub use record::{Record, RecordFile};
 pub use render::{Format, Options, Renderer};
+pub use reporter::{Events, Reporter};
 pub use summary::{HostSummary, Summary, exit};
 pub use text::{printable, printable_line};

@@ -14,7 +14,7 @@ use super::question::{Prompter, Question};
 use super::summary::Summary;
 use super::terminal;
 use super::text::printable_line;
-use super::{Event, Outcome, Reporter, Severity};
+use super::{Event, Events, Outcome, Reporter, Severity};
 
 /// How long a line of host text may get on a terminal, in characters.
 const LINE_LIMIT: usize = 2000;
@@ -70,7 +70,7 @@ impl Renderer {
 
 async fn render(
     options: Options,
-    mut events: mpsc::UnboundedReceiver<Event>,
+    mut events: Events,
     mut questions: mpsc::UnboundedReceiver<Question>,
     cancel: CancellationToken,
 ) -> Summary {

@@ -63,6 +63,7 @@ macro_rules! machine {
 mod accept_new;
 mod commands;
 mod copy;
+mod dropbear;
 mod exec;
 mod fetch;
 mod fleet;

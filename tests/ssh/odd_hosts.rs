@@ -1,11 +1,13 @@
 //! Hosts on which little is as usual: login shells that are not POSIX, startup files that print, restrictive umasks,
 //! homes that are not there, BusyBox in place of everything.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use fleetadm::inventory::Become;
-use fleetadm::node::{Mode, Node, SshTransport};
-use fleetadm::ssh::{Connection, Exit, Input, RunOptions, SshError, Stream};
+use fleetadm::fleet::{Fleet, Link};
+use fleetadm::inventory::{Become, Host};
+use fleetadm::node::{FileBatch, Mode, Node, NodeDirectory, NodeFile, SshTransport};
+use fleetadm::ssh::{Connection, Exit, Input, RunOptions};
 
 use crate::machine::Machine;
 use crate::sshd::{connector, said};
@@ -17,10 +19,14 @@ const COMMAND: &str = r#"printf '%s ' "it's \\ \$ ! !! !x $0" 'a\b' # comment
 cat
 printf '%s\n' "$(echo {a,b} *ö* ~x [c] ^d% | wc -c)" '   ' >&2; exit 3"#;
 
-async fn connect(machine: &Machine, user: &str) -> Connection {
+fn host(machine: &Machine, user: &str) -> Host {
     let mut host = machine.host(user);
     host.ssh.become_root = Some(said(Become::Sudo));
-    connector().connect(&host).await.unwrap()
+    host
+}
+
+async fn connect(machine: &Machine, user: &str) -> Connection {
+    connector().connect(&host(machine, user)).await.unwrap()
 }
 
 /// Everything comes out as `sh` would have it, for the login user and for root.
@@ -40,22 +46,30 @@ async fn works(connection: &Connection) {
     assert_eq!(output.exit, Exit::Signal("TERM".to_owned()));
 }
 
-/// The payload stores itself and runs.
-async fn node_works(connection: Connection) {
-    let transport = std::sync::Arc::new(SshTransport::new(connection));
-    let node = Node::new("node", transport, Mode::Apply);
+/// The payload stores itself and runs, and what it makes has the modes that were asked for.
+async fn node_works(host: Host) {
+    let fleet = Arc::new(Fleet::new(connector(), 1));
+    let link = Link::new(Arc::clone(&fleet), Arc::new(host));
+    let node = Node::new("node", Arc::new(SshTransport::new(link)), Mode::Apply);
     let script = "#!/bin/sh\necho \"it's $(id -u)\"; umask";
-    let output = node.run_script(script, "/bin/sh").await.unwrap().unwrap();
+    let output = node.run_script(script).await.unwrap().unwrap();
     assert_eq!(String::from_utf8_lossy(&output.stdout), "it's 0\n0022\n");
-}
-
-/// Wait for a file.
-async fn appears(path: &std::path::Path) {
-    let deadline = std::time::Instant::now() + Duration::from_secs(20);
-    while !path.exists() {
-        assert!(std::time::Instant::now() < deadline, "no {}", path.display());
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    let batch = FileBatch {
+        directories: vec![NodeDirectory::new("/etc/test", 0o750)],
+        files: vec![
+            NodeFile::public("/etc/test/public", "text", 0o644),
+            NodeFile::public("/etc/test/made/secret", "text", 0o600),
+        ],
+    };
+    node.install(&batch).await.unwrap();
+    let script =
+        "#!/bin/sh\ncd /etc/test; stat -c '%a %U %n' . public made made/secret; rm -r /etc/test";
+    let output = node.run_script(script).await.unwrap().unwrap();
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout),
+        "750 root .\n644 root public\n755 root made\n600 root made/secret\n"
+    );
+    fleet.close().await;
 }
 
 #[tokio::test]
@@ -100,7 +114,7 @@ async fn startup_files_that_print() {
         ));
         let connection = connect(&machine, user).await;
         works(&connection).await;
-        node_works(connection).await;
+        node_works(host(&machine, user)).await;
     }
 }
 
@@ -147,7 +161,7 @@ async fn nothing_writable_and_nothing_executable() {
     let connection = connect(&machine, "ops").await;
     assert_eq!(connection.run("pwd; umask", Input::None).await.unwrap().stdout_text(), "/\n0777\n");
     works(&connection).await;
-    node_works(connection).await;
+    node_works(host(&machine, "ops")).await;
     let modes = machine.run("stat -c '%a %U' /run/fleetadm /run/fleetadm/payload-*");
     assert_eq!(modes, "700 root\n600 root\n");
 }
@@ -180,84 +194,6 @@ async fn busybox_only() {
             connection.run("exe=$(readlink /proc/$$/exe); echo $exe", Input::None).await.unwrap();
         assert_eq!(shell.stdout_text(), "/usr/bin/busybox\n");
         works(&connection).await;
-        node_works(connection).await;
-    }
-}
-
-#[tokio::test]
-async fn a_command_on_a_terminal_ends_with_its_channel() {
-    let machine = machine!();
-    machine.write(SUDOERS, "Defaults requiretty\nops ALL=(ALL) NOPASSWD: ALL");
-    let connection = connect(&machine, "ops").await;
-    let (started, ended) = (machine.server.path("started"), machine.server.path("ended"));
-    let command = format!(
-        "trap 'touch {}; exit' HUP TERM; touch {}; sleep 30 & wait",
-        ended.display(),
-        started.display()
-    );
-    // The input is not there yet: whatever reads it on the host waits.
-    let (reader, _writer) = tokio::io::simplex(64);
-    let run = connection.run_as_root(&command, Input::reader(reader));
-    tokio::select! {
-        result = run => panic!("{result:?}"),
-        () = appears(&started) => {}
-    }
-    appears(&ended).await;
-    // A command does not wait for input that it does not want.
-    let (reader, _writer) = tokio::io::simplex(64);
-    let output = connection.run_as_root("echo done; exit 4", Input::reader(reader)).await.unwrap();
-    assert_eq!((output.exit, output.stdout), (Exit::Code(4), b"done\n".to_vec()));
-}
-
-#[tokio::test]
-async fn lines_and_limits_on_a_terminal() {
-    let machine = machine!();
-    machine.write(SUDOERS, "Defaults requiretty\nops ALL=(ALL) NOPASSWD: ALL");
-    let connection = connect(&machine, "ops").await;
-    let mut lines = Vec::new();
-    let options = RunOptions { run_as: fleetadm::ssh::RunAs::Root, ..RunOptions::default() };
-    let command = "echo one; echo two >&2; echo three; printf 'f\\0ur' >&2; exit 5";
-    let exit = connection
-        .run_lines(command, Input::None, &options, |stream, line| {
-            lines.push(format!("{} {line}", if stream == Stream::Stdout { 1 } else { 2 }));
-        })
-        .await
-        .unwrap();
-    assert_eq!(exit, Exit::Code(5));
-    assert_eq!(lines, ["1 one", "1 three", "2 two", "2 fur"]);
-    // However much it prints where.
-    let command = "head -c 3000000 /dev/zero | tr '\\0' x >&2; echo done";
-    let options = RunOptions { stderr_limit: 2 << 20, ..options };
-    let output = connection.run_with(command, Input::None, &options).await.unwrap();
-    assert_eq!((output.stdout_text().as_str(), output.stderr.len()), ("done\n", 1 << 20));
-    let options = RunOptions { stdout_limit: 1000, ..options };
-    let error = connection.run_with("yes", Input::None, &options).await.unwrap_err();
-    assert!(matches!(error, SshError::OutputTooLong { .. }), "{error:?}");
-    assert!(connection.run("true", Input::None).await.unwrap().exit.success());
-}
-
-#[tokio::test]
-async fn nothing_stays_behind_when_input_was_under_way() {
-    for defaults in ["requiretty", "requiretty,use_pty", "use_pty", "!use_pty"] {
-        eprintln!("{defaults}");
-        let machine = machine!();
-        machine.write(SUDOERS, &format!("Defaults {defaults}\nops ALL=(ALL) NOPASSWD: ALL"));
-        let connection = connect(&machine, "ops").await;
-        let started = machine.server.path("started");
-        let command = format!("touch {}; sleep 3; cat", started.display());
-        let run = connection.run_as_root(&command, vec![7; 16 << 20].into());
-        let stuck = async {
-            appears(&started).await;
-            tokio::time::sleep(Duration::from_secs(1)).await;
-        };
-        tokio::select! {
-            result = run => panic!("{result:?}"),
-            () = stuck => {}
-        }
-        let deadline = std::time::Instant::now() + Duration::from_secs(10);
-        while !machine.processes().is_empty() {
-            assert!(std::time::Instant::now() < deadline, "{:?}", machine.processes());
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
+        node_works(host).await;
     }
 }

@@ -11,21 +11,36 @@ use crate::ssh::glob::glob;
 /// One pattern of a `Host` line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct HostPattern {
-    pub(super) negated: bool,
-    pub(super) pattern: String,
+    negated: bool,
+    text: String,
+    /// There are wildcards in it. Most have none, and there may be thousands.
+    wild: bool,
+}
+
+impl HostPattern {
+    /// A pattern as it is written, with `!` in front if it is negated.
+    pub(super) fn parse(written: &str) -> Self {
+        let (negated, text) = match written.strip_prefix('!') {
+            Some(text) => (true, text),
+            None => (false, written),
+        };
+        Self { negated, text: text.to_owned(), wild: text.contains(['*', '?']) }
+    }
+
+    /// Names are told apart by case here, unlike anywhere else.
+    fn matches(&self, name: &str) -> bool {
+        if self.wild { glob(&self.text, name) } else { self.text == name }
+    }
 }
 
 /// Whether a `Host` line is about `name`: one pattern must match, and no negated one.
 pub(super) fn matches_host(patterns: &[HostPattern], name: &str) -> bool {
     let mut found = false;
-    for HostPattern { negated, pattern } in patterns {
-        // Names are told apart by case here, unlike anywhere else.
-        if glob(pattern, name) {
-            if *negated {
-                return false;
-            }
-            found = true;
+    for pattern in patterns.iter().filter(|pattern| pattern.matches(name)) {
+        if pattern.negated {
+            return false;
         }
+        found = true;
     }
     found
 }
@@ -43,11 +58,6 @@ pub(super) fn matches_list(list: &str, text: &str) -> bool {
     found
 }
 
-/// The same for names of hosts, whose case does not count.
-pub(super) fn matches_names(list: &str, name: &str) -> bool {
-    matches_list(&list.to_ascii_lowercase(), &name.to_ascii_lowercase())
-}
-
 /// One condition of a `Match` line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Criterion {
@@ -63,9 +73,9 @@ pub(super) enum Test {
     Canonical,
     /// `final`: the same, and that there be one.
     Final,
-    /// The name connected to, as far as it is known by then.
+    /// The name connected to, as far as it is known by then; in lower case, as case does not count.
     Host(String),
-    /// The name asked for.
+    /// The name asked for, likewise.
     OriginalHost(String),
     /// The login user, as far as it is known by then.
     User(String),
@@ -145,8 +155,8 @@ fn parse_words(mut words: MatchWords<'_>) -> Result<Vec<Criterion>, String> {
 
 fn test(name: &str, value: String) -> Result<Test, String> {
     Ok(match name {
-        "host" => Test::Host(value),
-        "originalhost" => Test::OriginalHost(value),
+        "host" => Test::Host(value.to_ascii_lowercase()),
+        "originalhost" => Test::OriginalHost(value.to_ascii_lowercase()),
         "user" => Test::User(value),
         "localuser" => Test::LocalUser(value),
         "localnetwork" => Test::LocalNetwork(networks(&value)?),
@@ -276,15 +286,12 @@ mod tests {
     fn lists_of_patterns() {
         assert!(matches_list("a*,b", "abc") && matches_list("a*,b", "b"));
         assert!(!matches_list("a*,!abc", "abc") && !matches_list("!b", "a"));
-        assert!(matches_names("*.Example.com", "NODE.example.COM"));
         assert!(!matches_list("A", "a"));
-        let host = |patterns: &[(bool, &str)], name| {
-            let pattern =
-                |&(negated, text): &(bool, &str)| HostPattern { negated, pattern: text.to_owned() };
-            matches_host(&patterns.iter().map(pattern).collect::<Vec<_>>(), name)
+        let host = |patterns: &str, name| {
+            let patterns: Vec<_> = patterns.split(' ').map(HostPattern::parse).collect();
+            matches_host(&patterns, name)
         };
-        assert!(host(&[(false, "*"), (true, "b")], "a"));
-        assert!(!host(&[(false, "*"), (true, "b")], "b"));
-        assert!(!host(&[(true, "b")], "a") && !host(&[(false, "A")], "a"));
+        assert!(host("* !b", "a") && !host("* !b", "b") && !host("!b *", "b"));
+        assert!(!host("!b", "a") && !host("A", "a") && host("a", "a") && host("x ?", "a"));
     }
 }

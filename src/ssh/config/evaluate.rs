@@ -1,11 +1,12 @@
 //! Files and a host to answers: one pass over the files, and a second where something asks for it.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::answers::Answers;
 use super::canonical;
 use super::check::{DEEPEST_INCLUDE, depends_on_host, too_deep};
-use super::criteria::{Criterion, Test, matches_host, matches_list, matches_names};
+use super::criteria::{Criterion, Test, matches_host, matches_list};
 use super::error::{ConfigError, ConfigLine};
 use super::habits::Habit;
 use super::parse::{Block, Canonicalize, Directive, File, Header};
@@ -81,7 +82,7 @@ impl<'a> Evaluation<'a> {
             wants_second: false,
         };
         this.pass(roots)?;
-        this.host = this.current_host()?;
+        this.host = this.current_host()?.into_owned();
         this.host_line = this.answers.host_name.as_ref().map(|said| said.line.clone());
         canonical::canonicalize(&mut this)?;
         if this.wants_second || this.canonicalize() != Canonicalize::No {
@@ -125,11 +126,11 @@ impl<'a> Evaluation<'a> {
     }
 
     /// The name that would be connected to if the configuration ended here.
-    fn current_host(&self) -> Result<String, ConfigError> {
+    fn current_host(&self) -> Result<Cow<'_, str>, ConfigError> {
         match &self.answers.host_name {
             Some(said) if !self.second => tokens::expand_host_name(&said.value, self.query.name)
                 .map_err(|wrong| ConfigError::at(&said.line, format!("`HostName`: {wrong}"))),
-            _ => Ok(self.host.clone()),
+            _ => Ok(self.host.as_str().into()),
         }
     }
 
@@ -243,8 +244,8 @@ impl<'a> Evaluation<'a> {
         Ok(match test {
             Test::All => true,
             Test::Canonical | Test::Final => self.second,
-            Test::Host(names) => matches_names(names, host),
-            Test::OriginalHost(names) => matches_names(names, self.query.name),
+            Test::Host(names) => matches_list(names, &lower(host)),
+            Test::OriginalHost(names) => matches_list(names, &lower(self.query.name)),
             Test::User(users) => matches_list(users, self.user()),
             Test::LocalUser(users) => {
                 matches_list(users, local.user.as_deref().unwrap_or_default())
@@ -274,6 +275,11 @@ impl<'a> Evaluation<'a> {
             }
         })
     }
+}
+
+fn lower(name: &str) -> Cow<'_, str> {
+    let has_upper = name.bytes().any(|byte| byte.is_ascii_uppercase());
+    if has_upper { name.to_ascii_lowercase().into() } else { name.into() }
 }
 
 /// What is said about a keyword that does not exist.

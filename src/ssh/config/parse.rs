@@ -272,11 +272,7 @@ fn not_in_name(c: char) -> bool {
 }
 
 fn patterns(arguments: &[String]) -> Result<Vec<HostPattern>, String> {
-    let pattern = |text: &str| match text.strip_prefix('!') {
-        Some(text) => HostPattern { negated: true, pattern: text.to_owned() },
-        None => HostPattern { negated: false, pattern: text.to_owned() },
-    };
-    Ok(several(arguments)?.iter().map(|text| pattern(text)).collect())
+    Ok(several(arguments)?.iter().map(|text| HostPattern::parse(text)).collect())
 }
 
 /// Any number of arguments.

@@ -83,8 +83,11 @@ pub(super) fn expand_variables(text: &str, local: &Environment) -> Result<String
 }
 
 /// `text` with `%h` expanded only, which is all that `HostName` has.
-pub(super) fn expand_host_name(text: &str, host: &str) -> Result<String, String> {
-    expand(text, None, |token| (token == 'h').then_some(host.into()))
+pub(super) fn expand_host_name<'a>(text: &'a str, host: &str) -> Result<Cow<'a, str>, String> {
+    if !text.contains('%') {
+        return Ok(text.into());
+    }
+    Ok(expand(text, None, |token| (token == 'h').then_some(host.into()))?.into())
 }
 
 fn expand<'a>(

@@ -262,11 +262,11 @@ mod tests {
 
     use super::*;
     use crate::inventory::Become;
-    use crate::ssh::privilege::Program;
+    use crate::ssh::privilege::Becoming;
 
-    fn way(kind: Become, password: bool, terminal: bool) -> Way {
-        let program = Some(Program { kind, user: "root".to_owned() });
-        Way { program, password, terminal, administrator: true, proven: true }
+    fn way(by: Become, password: bool, terminal: bool) -> Way {
+        let becoming = Some(Becoming { by, user: "root".to_owned() });
+        Way { becoming, password, terminal, administrator: true, proven: true }
     }
 
     /// What became of a dialogue.
@@ -306,7 +306,7 @@ mod tests {
 
     #[test]
     fn banners_are_no_output() {
-        let login = Way { program: None, ..way(Become::None, false, false) };
+        let login = Way { becoming: None, ..way(Become::None, false, false) };
         let heard = hear(
             &login,
             &[

@@ -25,7 +25,7 @@ use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 
 use crate::inventory::Become;
-use crate::ssh::privilege::{Program, Way};
+use crate::ssh::privilege::{Becoming, Way};
 use crate::ssh::shell::quote;
 
 /// How much of standard error is kept on a host's terminal, in bytes.
@@ -60,11 +60,11 @@ impl Marks {
 pub(super) fn script(way: &Way, marks: &Marks, command: &str, input: bool) -> String {
     let body = if way.terminal { on_terminal(marks, input) } else { on_channel(marks) };
     let body = if way.administrator { format!("{ADMIN_PATH}\n{body}") } else { body };
-    let Some(program) = &way.program else {
+    let Some(becoming) = &way.becoming else {
         return format!("set -- {}\n{body}", quote(command));
     };
-    let missing = missing(marks, program.name());
-    let run = program_command(program, way, marks);
+    let missing = missing(marks, becoming.program());
+    let run = become_command(becoming, way, marks);
     // In a fixed locale, because refusals are recognised by their words.
     format!(
         "{ADMIN_PATH}\nLC_ALL=C; export LC_ALL\n{missing}exec {run} -- sh -c {} sh {}",
@@ -73,15 +73,15 @@ pub(super) fn script(way: &Way, marks: &Marks, command: &str, input: bool) -> St
     )
 }
 
-fn program_command(program: &Program, way: &Way, marks: &Marks) -> String {
-    let user = quote(&program.user);
-    match program.kind {
+fn become_command(becoming: &Becoming, way: &Way, marks: &Marks) -> String {
+    let user = quote(&becoming.user);
+    match becoming.by {
         // Quoted in two places, for the script not to contain the mark.
         Become::Sudo if way.password => {
             format!(r#"sudo -S -p "fleetadm-"{}"-password" -u {user}"#, marks.0)
         }
         Become::Doas if way.password => format!("doas -u {user}"),
-        _ => format!("{} -n -u {user}", program.name()),
+        _ => format!("{} -n -u {user}", becoming.program()),
     }
 }
 
@@ -131,9 +131,9 @@ mod tests {
 
     use super::*;
 
-    fn way(kind: Become, password: bool, terminal: bool) -> Way {
-        let program = Some(Program { kind, user: "root".to_owned() });
-        Way { program, password, terminal, administrator: true, proven: true }
+    fn way(by: Become, password: bool, terminal: bool) -> Way {
+        let becoming = Some(Becoming { by, user: "root".to_owned() });
+        Way { becoming, password, terminal, administrator: true, proven: true }
     }
 
     fn marks() -> Marks {
@@ -142,7 +142,7 @@ mod tests {
 
     #[test]
     fn the_login_user_runs_it() {
-        let way = Way { program: None, administrator: false, ..way(Become::None, false, false) };
+        let way = Way { becoming: None, administrator: false, ..way(Become::None, false, false) };
         insta::assert_snapshot!(script(&way, &marks(), "echo 'a b'", true), @r#"
         set -- 'echo '\''a b'\'''
         printf 'fleetadm-%s-begin\n' 17
@@ -176,7 +176,7 @@ mod tests {
 
     /// What a script prints that runs in place of a terminal's.
     fn on_a_pipe(shell: &str, command: &str) -> String {
-        let way = Way { program: None, ..way(Become::None, false, true) };
+        let way = Way { becoming: None, ..way(Become::None, false, true) };
         let child = Command::new(shell)
             .args(["-c", &script(&way, &marks(), command, true)])
             .stdin(Stdio::piped())

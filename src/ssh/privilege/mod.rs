@@ -37,7 +37,7 @@ pub(super) struct Privilege {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Way {
     /// What makes the login user somebody else; `None` where that is not needed.
-    pub(super) program: Option<Program>,
+    pub(super) becoming: Option<Becoming>,
     /// The program may ask for a password. Otherwise it is told not to.
     pub(super) password: bool,
     /// There is a terminal, which carries everything.
@@ -48,19 +48,19 @@ pub(super) struct Way {
     pub(super) proven: bool,
 }
 
-/// A program that runs commands as somebody else.
+/// How the login user becomes somebody else.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Program {
+pub(super) struct Becoming {
     /// sudo or doas.
-    pub(super) kind: Become,
-    /// Whom it makes of the login user.
+    pub(super) by: Become,
+    /// Whom.
     pub(super) user: String,
 }
 
-impl Program {
-    /// The command.
-    pub(super) fn name(&self) -> &'static str {
-        self.kind.as_str()
+impl Becoming {
+    /// The program's name.
+    pub(super) fn program(&self) -> &'static str {
+        self.by.as_str()
     }
 }
 
@@ -72,7 +72,7 @@ impl Way {
 
     /// Whether passwords are asked for in the words of doas.
     pub(super) fn is_doas(&self) -> bool {
-        matches!(self.program, Some(Program { kind: Become::Doas, .. }))
+        matches!(self.becoming, Some(Becoming { by: Become::Doas, .. }))
     }
 }
 
@@ -91,29 +91,31 @@ impl Privilege {
 
     /// The way to run a command as far as it is known.
     pub(super) fn way(&self, run_as: RunAs) -> Result<Way, PrivilegeError> {
-        let program = match (run_as, self.become_root) {
+        let becoming = match (run_as, self.become_root) {
             (RunAs::LoginUser, _) | (_, Become::None) => None,
             (RunAs::Root, _) if self.become_user != "root" => {
                 return Err(PrivilegeError::NotRoot { user: self.become_user.clone() });
             }
-            (_, kind) => Some(Program { kind, user: self.become_user.clone() }),
+            (_, by) => Some(Becoming { by, user: self.become_user.clone() }),
         };
-        let learnt = |what: &AtomicBool| program.is_some() && what.load(Ordering::SeqCst);
+        let learnt = |what: &AtomicBool| becoming.is_some() && what.load(Ordering::SeqCst);
         Ok(Way {
             password: learnt(&self.password),
             terminal: learnt(&self.terminal),
             administrator: run_as != RunAs::LoginUser,
-            proven: program.is_none() || learnt(&self.proven),
-            program,
+            proven: becoming.is_none() || learnt(&self.proven),
+            becoming,
         })
     }
 
     /// The password to send if the program asks for one.
     pub(super) async fn password(&self, way: &Way) -> Result<Option<Candidate>, PrivilegeError> {
-        let Some(program) = way.program.as_ref().filter(|_| way.password) else { return Ok(None) };
+        let Some(becoming) = way.becoming.as_ref().filter(|_| way.password) else {
+            return Ok(None);
+        };
         let candidate = self.secrets.password(Purpose::Become, &self.account).await;
         candidate.map(Some).map_err(|reason| PrivilegeError::Password {
-            program: program.name(),
+            program: becoming.program(),
             user: self.account.user.clone(),
             reason,
         })
@@ -121,7 +123,7 @@ impl Privilege {
 
     /// A command has begun this way.
     pub(super) fn worked(&self, way: &Way) {
-        if way.program.is_some() {
+        if way.becoming.is_some() {
             self.proven.store(true, Ordering::SeqCst);
         }
     }
@@ -135,7 +137,7 @@ impl Privilege {
         tried: Option<Candidate>,
         said: &str,
     ) -> Result<(), SshError> {
-        let Some(program) = &way.program else {
+        let Some(becoming) = &way.becoming else {
             return Err(SshError::LoginShell { reason: refusal::last_words(exit, said) });
         };
         let user = || self.account.user.clone();
@@ -168,12 +170,12 @@ impl Privilege {
                 if let Some(tried) = tried {
                     tried.accepted();
                 }
-                PrivilegeError::NotAllowed { program: program.name(), user: user() }
+                PrivilegeError::NotAllowed { program: becoming.program(), user: user() }
             }
             Refusal::Missing(missing) => PrivilegeError::Missing { program: missing },
             Refusal::PasswordRequired | Refusal::TerminalRequired | Refusal::Other => {
                 PrivilegeError::Failed {
-                    program: program.name(),
+                    program: becoming.program(),
                     reason: refusal::last_words(exit, said),
                 }
             }
@@ -183,12 +185,12 @@ impl Privilege {
 
     /// A command has not begun within `limit`.
     pub(super) fn silent(&self, way: &Way, limit: Duration, said: &str) -> SshError {
-        match &way.program {
+        match &way.becoming {
             None => SshError::Timeout { limit },
-            Some(program) => {
+            Some(becoming) => {
                 let words = refusal::last_words(None, said);
                 let reason = format!("nothing within {} s; {words}", limit.as_secs_f64());
-                PrivilegeError::Failed { program: program.name(), reason }.into()
+                PrivilegeError::Failed { program: becoming.program(), reason }.into()
             }
         }
     }

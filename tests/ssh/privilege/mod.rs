@@ -4,8 +4,10 @@ mod as_user;
 mod doas;
 mod hidden;
 
+mod passwords;
 mod sudo;
 mod sudo_rs;
+mod terminal;
 
 use std::sync::Arc;
 
@@ -22,7 +24,7 @@ use crate::sshd::said;
 const SUDOERS: &str = "/etc/sudoers.d/test";
 
 /// A connector that knows what to say to sudo and doas.
-fn knowing(password: &str) -> Connector {
+pub fn knowing(password: &str) -> Connector {
     let secrets = Secrets::default().with_given(None, Some(SecretString::from(password)));
     Connector::new(Environment::default()).with_secrets(Arc::new(secrets))
 }
@@ -45,7 +47,7 @@ async fn refusal(connection: &Connection) -> String {
 }
 
 /// Run commands of which every part matters: input, both outputs, status.
-async fn works(connection: &Connection) {
+pub async fn works(connection: &Connection) {
     let command = "id -u; cat; echo \"it's $0\" >&2; exit 3";
     let output = connection.run_as_root(command, "in\nput".into()).await.unwrap();
     assert_eq!(output.stdout_text(), "0\nin\nput");
@@ -81,7 +83,7 @@ fn every_byte(length: usize) -> Bytes {
 }
 
 /// Many bytes in both directions.
-async fn much(connection: &Connection, mebibytes: usize) {
+pub async fn much(connection: &Connection, mebibytes: usize) {
     let data = every_byte(mebibytes << 20);
     let options =
         RunOptions { run_as: RunAs::Root, stdout_limit: data.len(), ..RunOptions::default() };
