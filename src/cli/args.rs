@@ -48,7 +48,7 @@ pub struct Global {
     /// in the last run with this inventory. A selection that leaves no host is an error.
     #[arg(short, long, global = true, value_name = "HOSTS")]
     pub limit: Option<String>,
-    /// A key of [ssh] for every host, above the inventory; for example user=ops or jump=bastion
+    /// A key of the `[ssh]` table for every host, above the inventory; for example user=ops or jump=bastion
     #[arg(long, global = true, value_name = "KEY=VALUE")]
     pub ssh: Vec<String>,
     /// OpenSSH's configuration instead of ~/.ssh/config and /etc/ssh/ssh_config; none for no file at all

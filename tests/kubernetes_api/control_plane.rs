@@ -113,8 +113,7 @@ impl ControlPlane {
         );
         let mut this =
             Self { directory, processes: Vec::new(), port, controller_manager_port, ca, admin };
-        let own_etcd = binaries.join("etcd");
-        let etcd_binary = if own_etcd.is_file() { own_etcd } else { PathBuf::from("etcd") };
+        let etcd_binary = etcd_for(binaries).unwrap();
         this.spawn(
             "etcd",
             &etcd_binary,
@@ -208,4 +207,14 @@ impl ControlPlane {
         };
         ApiClient::new(Self::dial(), "127.0.0.1", self.port, &credentials).unwrap()
     }
+}
+
+/// The etcd that goes with the binaries of a release: beside them, in `PATH`, or the one that the lab has unpacked.
+pub fn etcd_for(binaries: &Path) -> Option<PathBuf> {
+    let home = PathBuf::from(std::env::var_os("HOME").unwrap_or_default());
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let directories = std::iter::once(binaries.to_owned())
+        .chain(std::env::split_paths(&path))
+        .chain([home.join(".cache/fleetadm/etcd/usr/bin")]);
+    directories.map(|directory| directory.join("etcd")).find(|etcd| etcd.is_file())
 }

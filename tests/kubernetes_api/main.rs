@@ -31,7 +31,7 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
-use control_plane::{ControlPlane, authority};
+use control_plane::{ControlPlane, authority, etcd_for};
 
 const LONG: Poll = Poll::for_at_most(Duration::from_secs(180));
 
@@ -44,10 +44,14 @@ fn binaries() -> Vec<PathBuf> {
             cache.into_iter().flatten().flatten().map(|entry| entry.path()).collect()
         }
     };
-    let found: Vec<_> =
-        given.into_iter().filter(|dir| dir.join("kube-apiserver").is_file()).collect();
+    let complete = |directory: &PathBuf| {
+        directory.join("kube-apiserver").is_file() && etcd_for(directory).is_some()
+    };
+    let found: Vec<_> = given.into_iter().filter(complete).collect();
     if found.is_empty() {
-        eprintln!("SKIPPED: no kube-apiserver found; set FLEETADM_KUBERNETES_BIN");
+        eprintln!(
+            "SKIPPED: needs kube-apiserver, in FLEETADM_KUBERNETES_BIN, and etcd (etcd-server)"
+        );
     }
     found
 }

@@ -6,6 +6,7 @@ use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use fleetadm::inventory::Host;
 
@@ -113,8 +114,17 @@ impl Machine {
 
     /// How many lines of the system log contain all of the words.
     pub fn logged(&self, words: &[&str]) -> usize {
+        self.let_log_settle();
         let log = self.log.lock().unwrap();
         log.iter().filter(|line| words.iter().all(|word| line.contains(word))).count()
+    }
+
+    /// What ends a command may be logged after it has ended.
+    fn let_log_settle(&self) {
+        let mut lines = usize::MAX;
+        while std::mem::replace(&mut lines, self.log.lock().unwrap().len()) != lines {
+            std::thread::sleep(Duration::from_millis(200));
+        }
     }
 
     /// The system log.

@@ -284,8 +284,15 @@ impl server::Handler for Rogue {
                 });
             }
             Trick::None | Trick::SilentOpen | Trick::EscapesInRefusal => {
+                let command = std::str::from_utf8(command).unwrap();
+                let output = std::process::Command::new("sh")
+                    .args(["-c", command])
+                    .stdin(std::process::Stdio::null())
+                    .output()
+                    .unwrap();
                 session.channel_success(channel)?;
-                session.data(channel, command.to_vec())?;
+                session.extended_data(channel, 1, output.stderr)?;
+                session.data(channel, output.stdout)?;
                 session.exit_status_request(channel, 0)?;
                 session.eof(channel)?;
                 session.close(channel)?;

@@ -35,18 +35,14 @@ impl Templates {
     ) -> Option<String> {
         let name = Value::from(host.name.as_str());
         let short = Value::from(host.name.split('.').next().unwrap_or_default());
+        let variables = effective.variables.iter();
+        let mut context: BTreeMap<&str, &Value> =
+            variables.map(|(name, found)| (&**name, &found.variable.value)).collect();
+        context.insert("inventory_hostname", &name);
+        context.insert("inventory_hostname_short", &short);
         let mut text = text.to_owned();
         for _ in 0..ROUNDS {
-            let template = self.environment.template_from_str(&text).ok()?;
-            let value = |variable: &str| match variable {
-                "inventory_hostname" => Some(&name),
-                "inventory_hostname_short" => Some(&short),
-                _ => effective.variables.get(variable).map(|found| &found.variable.value),
-            };
-            let needed = template.undeclared_variables(false);
-            let context: BTreeMap<&str, &Value> =
-                needed.iter().filter_map(|name| Some((name.as_str(), value(name)?))).collect();
-            text = template.render(Serde(&context)).ok()?;
+            text = self.environment.render_str(&text, Serde(&context)).ok()?;
             if !is_template(&text) {
                 return Some(text);
             }

@@ -63,7 +63,8 @@ pub(super) fn read(exit: &Exit, said: &str, answered: bool) -> Refusal {
         Refusal::TerminalRequired
     } else if answered && says(&WRONG) {
         Refusal::WrongPassword
-    } else if !answered && says(&PASSWORD) {
+    } else if !answered && (says(&PASSWORD) || says(&WRONG)) {
+        // Where it allows one attempt only, sudo-rs counts not being allowed to ask as a wrong one.
         Refusal::PasswordRequired
     } else {
         Refusal::Other
@@ -124,6 +125,12 @@ mod tests {
                 "[sudo: fleetadm-1-password] Password: \nsudo-rs: Maximum 1 incorrect authentication attempts\n",
                 true,
                 Refusal::WrongPassword,
+            ),
+            (
+                1,
+                "sudo-rs: Maximum 1 incorrect authentication attempts\n",
+                false,
+                Refusal::PasswordRequired,
             ),
             (
                 1,
