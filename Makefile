@@ -21,6 +21,7 @@ test: test-fast
 	@tests/lab/test
 
 test-fast: setup
+	-@tests/lab/programs >/dev/null
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
 	shellcheck -x templates/*.sh $$(grep -rlE '^#!/bin/(ba)?sh' tests bench .ci)
