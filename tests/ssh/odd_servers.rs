@@ -207,7 +207,7 @@ async fn closing_the_connection_is_a_refusal() {
 #[tokio::test]
 async fn a_server_that_does_not_decide() {
     let (mut host, heard, _directory) = serve(Manner::Mute).await;
-    host.ssh.connect_timeout = Some(said(Duration::from_millis(500)));
+    host.ssh.connect_timeout = Some(said(Duration::from_secs(3)));
     insta::assert_snapshot!(reason(&given(PASSWORD), &host).await, @"no decision about the password; if the host wants it changed, log in once with ssh");
     assert_eq!(heard.lock().unwrap().len(), 1);
 }

@@ -192,17 +192,17 @@ async fn twenty_hosts_ask_once() {
 async fn the_operator_may_take_longer_than_the_connection() {
     let server = server!(account PAM, PLAIN);
     let mut host = server.account_host("node");
-    host.ssh.connect_timeout = Some(said(Duration::from_secs(2)));
-    let (connector, typist) = Typist::typing(Duration::from_secs(3), &[PASSWORD]);
+    host.ssh.connect_timeout = Some(said(Duration::from_secs(4)));
+    let (connector, typist) = Typist::typing(Duration::from_secs(6), &[PASSWORD]);
     works(&connector, &host).await;
     assert_eq!(typist.asked().len(), 1);
 }
 
 #[tokio::test]
 async fn a_server_that_does_not_wait_is_connected_to_again() {
-    let server = server!(account PAM, &format!("{PLAIN}\nLoginGraceTime 1"));
+    let server = server!(account PAM, &format!("{PLAIN}\nLoginGraceTime 5"));
     let host = server.account_host("node");
-    let (connector, typist) = Typist::typing(Duration::from_secs(3), &[PASSWORD]);
+    let (connector, typist) = Typist::typing(Duration::from_secs(8), &[PASSWORD]);
     works(&connector, &host).await;
     assert_eq!(typist.asked().len(), 1);
     assert_eq!(server.logged("Failed password"), 0);

@@ -88,7 +88,7 @@ impl Terminal {
     }
 
     fn wait_for(&self, text: &str) {
-        let deadline = Instant::now() + Duration::from_secs(30);
+        let deadline = Instant::now() + Duration::from_secs(90);
         while !self.shown().contains(text) {
             assert!(Instant::now() < deadline, "no {text:?} in: {}", self.shown());
             thread::sleep(Duration::from_millis(20));
@@ -102,7 +102,7 @@ impl Terminal {
 
     /// Wait for the end: what was shown, and the exit status.
     fn finish(mut self) -> (String, i32) {
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + Duration::from_secs(180);
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return (self.shown(), status.code().unwrap());
