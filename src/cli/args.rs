@@ -266,7 +266,7 @@ pub struct ResetOptions {
 /// `fleetadm exec`.
 #[derive(Debug, Args)]
 pub struct ExecArgs {
-    /// Run as root even where the login user is not
+    /// Become root first, or whom become_user names
     #[arg(long = "become")]
     pub become_root: bool,
     /// Show equal outputs once, with the hosts they came from, when all are done
@@ -302,7 +302,7 @@ pub struct CopyArgs {
     /// Fetch from the hosts, into a directory for each of them
     #[arg(long)]
     pub fetch: bool,
-    /// Read and write as root even where the login user is not
+    /// Read and write as root, or as whom become_user names
     #[arg(long = "become")]
     pub become_root: bool,
     /// Mode of the files, in octal, in place of their own

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::fleet::{Fleet, Link, Step, Task};
 use crate::node::{CopyError, CopyMode, Fetch, Push, SshTransport};
+use crate::ssh::RunAs;
 
 use super::args::{CopyArgs, Global};
 use super::failure::Failure;
@@ -23,7 +24,7 @@ pub fn run(global: &Global, args: CopyArgs) -> Result<u8, Failure> {
         true => (CopyMode::DryRun { diff: !args.no_diff }, "to change"),
         false => (CopyMode::Apply, "changed"),
     };
-    let as_root = args.become_root;
+    let run_as = if args.become_root { RunAs::BecomeUser } else { RunAs::LoginUser };
     let job = prepare(args).map_err(Failure::usage)?;
     session::contact(
         global,
@@ -37,10 +38,7 @@ pub fn run(global: &Global, args: CopyArgs) -> Result<u8, Failure> {
             step.run(hosts, async |task| {
                 fleet.connection(task.host).await?;
                 let link = Link::new(fleet.clone(), Arc::new(task.host.clone()));
-                let transport = match as_root {
-                    true => SshTransport::new(link),
-                    false => SshTransport::as_login_user(link),
-                };
+                let transport = SshTransport::new(link).run_as(run_as);
                 let result = job.run(&transport.with_limit(timeout), task, mode).await;
                 fleet.disconnect(task.host).await;
                 result

@@ -119,12 +119,10 @@ fn readable(line: &str) -> String {
 }
 
 fn hint(stderr: &str) -> Option<&'static str> {
-    const KNOWN: [(&str, &str); 10] = [
+    const KNOWN: [(&str, &str); 8] = [
         ("No space left on device", "free some space on the host and run again"),
         ("Disk quota exceeded", "free some space on the host and run again"),
         ("Read-only file system", "remount it writable, or look for disk errors in the kernel log"),
-        ("a password is required", "allow passwordless sudo, or connect as root"),
-        ("not in the sudoers", "allow sudo for the login user, or connect as root"),
         (
             "Operation not permitted",
             "root is needed (`become` in the inventory), or the file is immutable",

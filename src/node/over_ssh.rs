@@ -27,9 +27,10 @@ impl SshTransport {
         Self { link, run_as: RunAs::Root, limit: None }
     }
 
-    /// Commands are run as the login user.
-    pub fn as_login_user(link: Link) -> Self {
-        Self { link, run_as: RunAs::LoginUser, limit: None }
+    /// Let commands be run by somebody else.
+    #[must_use]
+    pub fn run_as(self, run_as: RunAs) -> Self {
+        Self { run_as, ..self }
     }
 
     /// Let a command take so long, in place of the inventory's `command_timeout`.

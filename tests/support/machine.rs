@@ -1,6 +1,7 @@
 //! A machine of its own for one sshd, made by `machine.sh`: test users with passwords, and real sudo, doas and shells.
 
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
@@ -50,8 +51,7 @@ impl Machine {
 
     /// Add a user with a home directory.
     pub fn add_user(&self, name: &str, shell: &str) {
-        let hash = Command::new("openssl").args(["passwd", "-6", PASSWORD]).output().unwrap();
-        let hash = String::from_utf8(hash.stdout).unwrap();
+        let hash = hash(PASSWORD);
         self.run(&format!(
             "id=$(($(wc -l </etc/passwd) + 5000))
             echo '{name}:x:'$id:$id::/home/{name}:{shell} >>/etc/passwd
@@ -59,7 +59,7 @@ impl Machine {
             echo '{name}:{}:20000:0:99999:7:::' >>/etc/shadow
             mkdir -m 0700 /home/{name}
             chown $id:$id /home/{name}",
-            hash.trim()
+            hash
         ));
     }
 
@@ -131,6 +131,19 @@ impl Machine {
     pub fn log(&self) -> String {
         self.log.lock().unwrap().join("\n")
     }
+}
+
+/// A password as /etc/shadow has it. One test looks whether passwords show up on a command line.
+fn hash(password: &str) -> String {
+    let mut openssl = Command::new("openssl")
+        .args(["passwd", "-6", "-stdin"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    openssl.stdin.take().unwrap().write_all(password.as_bytes()).unwrap();
+    let output = openssl.wait_with_output().unwrap();
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
 /// The directory that tests/lab/programs has filled.

@@ -6,10 +6,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use russh::client::Msg;
 use russh::{Channel, ChannelMsg, ChannelWriteHalf, Pty, Sig};
-use secrecy::{ExposeSecret, SecretString};
 use tokio::runtime::Handle;
 use tokio::sync::OwnedSemaphorePermit;
-use zeroize::Zeroizing;
 
 use crate::report::printable;
 use crate::ssh::connection::Connection;
@@ -18,6 +16,7 @@ use crate::ssh::secrets::Candidate;
 
 use super::dialogue::Dialogue;
 use super::feed::{self, Turns};
+use super::password::Password;
 use super::{Exit, Input, Stream};
 
 /// SSH's number for standard error among extended data.
@@ -80,7 +79,7 @@ impl Connection {
         input: &mut Input,
         mut sink: impl FnMut(Stream, &[u8]) -> Result<(), SshError> + Send,
     ) -> Result<Ended, SshError> {
-        let Start { request, terminal, input: has_input, feed_at_once, mut candidate } = start;
+        let Start { request, terminal, input: has_input, feed_at_once, candidate } = start;
         let (mut reader, writer) = channel.split();
         let mut remote = RemoteCommand { writer: Arc::new(writer), slot: Some(slot) };
         let writer = Arc::clone(&remote.writer);
@@ -100,8 +99,8 @@ impl Connection {
             }
         };
         let mut feeding = feed_at_once.then(|| begin_feeding(input));
+        let mut password = Password::new(candidate);
         let mut terminal_wanted = terminal;
-        let mut sent = false;
         let mut exit = None;
         let mut output_complete = false;
         loop {
@@ -113,70 +112,51 @@ impl Connection {
                     continue;
                 }
             };
-            let (stream, data) = match message {
-                Some(ChannelMsg::Data { data }) => (Stream::Stdout, data),
-                Some(ChannelMsg::ExtendedData { data, ext: EXTENDED_DATA_STDERR }) => {
-                    (Stream::Stderr, data)
-                }
-                Some(ChannelMsg::ExitStatus { exit_status }) => {
-                    exit.get_or_insert(Exit::Code(exit_status.cast_signed()));
+            let (stream, data) = match Message::from(message) {
+                Message::Output(stream, data) => (stream, data),
+                Message::Exit(status) => {
+                    exit.get_or_insert(status);
                     continue;
                 }
-                Some(ChannelMsg::ExitSignal { signal_name, .. }) => {
-                    exit.get_or_insert(Exit::Signal(signal_text(signal_name)));
-                    continue;
-                }
-                Some(ChannelMsg::Eof) => {
+                Message::OutputComplete => {
                     output_complete = true;
                     continue;
                 }
-                Some(ChannelMsg::Success) => {
-                    // The first answer is that to the first request.
+                // The first answer is that to the first request.
+                Message::Granted => {
                     terminal_wanted = false;
                     continue;
                 }
-                Some(ChannelMsg::Failure) if terminal_wanted => {
+                Message::Refused if terminal_wanted => {
                     return Err(PrivilegeError::NoTerminal.into());
                 }
-                Some(ChannelMsg::Failure) => {
+                Message::Refused => {
                     let reason = "it does not allow commands; is there a ForceCommand or a \
                                   restricted key?";
                     return Err(SshError::Channel { reason: reason.to_owned() });
                 }
-                Some(ChannelMsg::Close) => {
+                Message::Closed => {
                     remote.has_ended();
-                    let Some(exit) = exit else {
-                        return Err(SshError::Channel {
-                            reason: "it closed the channel without an exit status".to_owned(),
-                        });
-                    };
-                    return ended(dialogue, exit, candidate.filter(|_| sent));
+                    let without = "it closed the channel without an exit status".to_owned();
+                    let exit = exit.ok_or(SshError::Channel { reason: without })?;
+                    return ended(dialogue, exit, password);
                 }
-                // The connection is gone; that is no loss when everything had arrived.
-                None => match exit {
-                    Some(exit) if output_complete => {
-                        return ended(dialogue, exit, candidate.filter(|_| sent));
-                    }
+                Message::Lost => match exit {
+                    // That is no loss when everything had arrived.
+                    Some(exit) if output_complete => return ended(dialogue, exit, password),
                     _ => return Err(self.ended()),
                 },
-                Some(_) => continue,
+                Message::Other => continue,
             };
             let news = dialogue.receive(stream, &data, &mut sink)?;
             if news.prompt {
-                match &candidate {
-                    Some(password) if !sent => {
-                        sent = true;
-                        let line = password_line(password);
-                        writer.data_bytes(line).await.map_err(|_| self.ended())?;
-                    }
-                    _ => return Ok(Ended::NotBegun { exit: None, tried: candidate }),
-                }
+                let Some(line) = password.line() else {
+                    return Ok(Ended::NotBegun { exit: None, tried: password.tried() });
+                };
+                writer.data_bytes(line).await.map_err(|_| self.ended())?;
             }
             if news.begun {
-                // Not asked for, it is nobody's turn any longer.
-                if let Some(accepted) = candidate.take().filter(|_| sent) {
-                    accepted.accepted();
-                }
+                password.worked();
                 if !feed_at_once {
                     feeding = Some(begin_feeding(input));
                 }
@@ -184,17 +164,53 @@ impl Connection {
             if news.input_wanted {
                 turns.ask();
             }
-            if let Some(code) = news.exit {
-                exit = Some(code);
+            if let Some(status) = news.exit {
+                exit = Some(status);
                 turns.end();
             }
         }
     }
 }
 
-fn ended(dialogue: &Dialogue, exit: Exit, tried: Option<Candidate>) -> Result<Ended, SshError> {
+/// What the server says on a channel, as far as it matters here.
+enum Message {
+    Output(Stream, Bytes),
+    Exit(Exit),
+    OutputComplete,
+    Granted,
+    Refused,
+    Closed,
+    /// The connection is gone.
+    Lost,
+    Other,
+}
+
+impl From<Option<ChannelMsg>> for Message {
+    fn from(message: Option<ChannelMsg>) -> Self {
+        match message {
+            Some(ChannelMsg::Data { data }) => Self::Output(Stream::Stdout, data),
+            Some(ChannelMsg::ExtendedData { data, ext: EXTENDED_DATA_STDERR }) => {
+                Self::Output(Stream::Stderr, data)
+            }
+            Some(ChannelMsg::ExitStatus { exit_status }) => {
+                Self::Exit(Exit::Code(exit_status.cast_signed()))
+            }
+            Some(ChannelMsg::ExitSignal { signal_name, .. }) => {
+                Self::Exit(Exit::Signal(signal_text(signal_name)))
+            }
+            Some(ChannelMsg::Eof) => Self::OutputComplete,
+            Some(ChannelMsg::Success) => Self::Granted,
+            Some(ChannelMsg::Failure) => Self::Refused,
+            Some(ChannelMsg::Close) => Self::Closed,
+            None => Self::Lost,
+            Some(_) => Self::Other,
+        }
+    }
+}
+
+fn ended(dialogue: &Dialogue, exit: Exit, password: Password) -> Result<Ended, SshError> {
     if !dialogue.begun() {
-        return Ok(Ended::NotBegun { exit: Some(exit), tried });
+        return Ok(Ended::NotBegun { exit: Some(exit), tried: password.tried() });
     }
     dialogue.check_end().map(|()| Ended::Exit(exit))
 }
@@ -205,14 +221,6 @@ async fn until_fed(feeding: &mut Option<Feeding<'_>>) -> Result<(), SshError> {
         Some(feeding) => feeding.await,
         None => std::future::pending().await,
     }
-}
-
-/// What is typed, gone from memory once it has been sent.
-fn password_line(password: &SecretString) -> Bytes {
-    let mut line = Zeroizing::new(Vec::with_capacity(password.expose_secret().len() + 1));
-    line.extend_from_slice(password.expose_secret().as_bytes());
-    line.push(b'\n');
-    Bytes::from_owner(line)
 }
 
 fn signal_text(signal: Sig) -> String {

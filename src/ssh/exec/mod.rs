@@ -5,6 +5,7 @@
 mod channel;
 mod dialogue;
 mod feed;
+mod password;
 mod script;
 
 use std::fmt;

@@ -28,8 +28,9 @@ async fn a_command_on_a_terminal_ends_with_its_channel() {
     machine.write(SUDOERS, "Defaults requiretty\nops ALL=(ALL) NOPASSWD: ALL");
     let connection = connect(&machine).await;
     let (started, ended) = (machine.server.path("started"), machine.server.path("ended"));
+    // sudo sends one signal after the other; a process that the first makes the shell start may not live to see the end.
     let command = format!(
-        "trap 'touch {}; exit' HUP TERM; touch {}; sleep 30 & wait",
+        "trap ': >{}; exit' HUP TERM; touch {}; sleep 30 & wait",
         ended.display(),
         started.display()
     );
