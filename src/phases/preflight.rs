@@ -33,9 +33,9 @@ pub async fn check(context: &Context, workflow: Workflow) -> Result<(), PhaseErr
         if result.severity == Severity::Passed {
             emit(&result.name, Severity::Passed, String::new());
         }
-        for (severity, message) in result.messages() {
+        for finding in &result.findings {
             let remedy = preflight::remedy(&result.name);
-            emit(&result.name, severity, format!("{message}; {remedy}"));
+            emit(&result.name, finding.severity, format!("{}; {remedy}", finding.message));
         }
         if result.severity == Severity::Error {
             failed.push(result.name.to_string());

@@ -36,7 +36,7 @@ impl Checks<'_> {
         let cpus = facts.cpus;
         self.push(
             "NumCPU",
-            error_if(cpus < MINIMUM_CPUS, || {
+            Findings::error_if(cpus < MINIMUM_CPUS, || {
                 format!(
                     "the number of available CPUs {cpus} is less than the required {MINIMUM_CPUS}"
                 )
@@ -45,7 +45,7 @@ impl Checks<'_> {
         let memory = facts.memory_mb;
         self.push(
             "Mem",
-            error_if(memory < MINIMUM_MEMORY_MB, || {
+            Findings::error_if(memory < MINIMUM_MEMORY_MB, || {
                 format!(
                     "the system RAM ({memory} MB) is less than the minimum {MINIMUM_MEMORY_MB} MB"
                 )
@@ -54,7 +54,7 @@ impl Checks<'_> {
         let version = target.version;
         self.push(
             "KubernetesVersion",
-            warning_if(version.minor > NEWEST, || {
+            Findings::warning_if(version.minor > NEWEST, || {
                 format!(
                     "Kubernetes {version} is newer than the newest release known here, 1.{NEWEST}"
                 )
@@ -156,7 +156,7 @@ impl Checks<'_> {
 
     pub(super) fn file_available(&mut self, path: &str) {
         let exists = self.facts.paths.contains_key(path);
-        let findings = error_if(exists, || format!("{path} already exists"));
+        let findings = Findings::error_if(exists, || format!("{path} already exists"));
         self.push(format!("FileAvailable-{}", dashed(path)), findings);
     }
 
@@ -171,7 +171,10 @@ impl Checks<'_> {
 
     fn port(&mut self, port: u16) {
         let used = self.facts.listening_tcp_ports.contains(&port);
-        self.push(format!("Port-{port}"), error_if(used, || format!("port {port} is in use")));
+        self.push(
+            format!("Port-{port}"),
+            Findings::error_if(used, || format!("port {port} is in use")),
+        );
     }
 
     fn command(&mut self, name: &'static str, missing: Severity) {
@@ -236,7 +239,7 @@ impl Checks<'_> {
         let port = self.target.bind_port;
         self.push(
             "Firewalld",
-            warning_if(active, || {
+            Findings::warning_if(active, || {
                 format!(
                     "firewalld is active, please ensure ports [{port} {KUBELET_PORT}] are open or \
              your cluster may not function correctly"
@@ -298,27 +301,22 @@ impl Checks<'_> {
         let name = &self.target.node_name;
         let mut findings = Findings::default();
         if !is_qualified_name(name) {
-            findings.warnings.push(format!(
-                "invalid node name format \"{name}\": at most 63 letters, digits, '-', '_' or \
+            findings.add(
+                Severity::Warning,
+                format!(
+                    "invalid node name format \"{name}\": at most 63 letters, digits, '-', '_' or \
                  '.', starting and ending with a letter or digit"
-            ));
+                ),
+            );
         }
         // Facts only tell how the host's own name resolves.
         if name.eq_ignore_ascii_case(&self.facts.hostname)
             && self.facts.hostname_addresses.is_empty()
         {
-            findings.warnings.push(format!("hostname \"{name}\" could not be reached"));
+            findings.add(Severity::Warning, format!("hostname \"{name}\" could not be reached"));
         }
         self.push("Hostname", findings);
     }
-}
-
-fn error_if(failed: bool, text: impl FnOnce() -> String) -> Findings {
-    if failed { Findings::error(text()) } else { Findings::default() }
-}
-
-fn warning_if(failed: bool, text: impl FnOnce() -> String) -> Findings {
-    if failed { Findings::warning(text()) } else { Findings::default() }
 }
 
 /// The minor version of a 1.x release, with or without a leading `v`.

@@ -1,5 +1,7 @@
 use super::*;
 use crate::node::facts::{Init, InitKind, Os, PathState, Runtime, ServiceState};
+use crate::preflight::{ignore, remedy};
+use crate::report::Severity;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 
@@ -210,7 +212,7 @@ fn an_imperfect_host_is_told_everything_at_once() {
     Error DirAvailable--var-lib-etcd
     ");
     let text: String =
-        results.iter().flat_map(CheckResult::messages).map(|(_, text)| text).collect();
+        results.iter().flat_map(|result| &result.findings).map(|f| f.message.as_str()).collect();
     assert!(!text.contains("u:p"));
 }
 
@@ -229,7 +231,8 @@ fn ignored_errors_become_warnings() {
     let mut results = bad();
     ignore(&mut results, &["ALL".to_owned()]);
     assert_eq!(findings(&results), ["Warning NumCPU", "Warning Swap"]);
-    assert!(results.iter().all(|result| result.errors.is_empty()));
+    let findings = results.iter().flat_map(|result| &result.findings);
+    assert!(findings.into_iter().all(|finding| finding.severity == Severity::Warning));
 }
 
 #[test]

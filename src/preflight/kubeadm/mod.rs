@@ -1,0 +1,151 @@
+//! kubeadm's checks of one host, under kubeadm's names and in its order.
+//!
+//! What differs from release to release is data in `rules`. Where these checks differ from kubeadm's:
+//!
+//! - `FileExisting-crictl` only warns: kubeadm up to 1.30 cannot work without crictl, fleetadm can.
+//! - `KubeletVersion` looks at the kubelet that will be installed, where one will be, and compares it with
+//!   the control plane's version on joins too, since that version is known here.
+//! - A host that is a member already is not told that its ports and files are in use.
+//!
+//! Not covered, because it cannot be told from facts alone: `ContainerRuntimeVersion` (does the runtime
+//! answer RuntimeConfig), `ExternalEtcdVersion`, `ExternalEtcdClientCertificates`, `ImagePull` (a phase of its
+//! own), `Service-Docker` and `IsDockerSystemdCheck` (dockershim), and resolving a node name that is not the
+//! host's own name (`Hostname` then only looks at its form).
+
+mod host;
+mod proxy;
+mod rules;
+mod system;
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use super::result::{CheckResult, Findings};
+use crate::inventory::KubernetesVersion;
+use crate::node::facts::Facts;
+
+use rules::Rules;
+
+/// What is about to happen on the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Workflow {
+    /// It becomes the first control plane.
+    Init,
+    /// It becomes a further control plane.
+    JoinControlPlane,
+    /// It becomes a worker.
+    JoinWorker,
+    /// It stops being a node.
+    Reset,
+}
+
+/// Whether a host is part of this cluster already.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Membership {
+    /// It is not.
+    #[default]
+    None,
+    /// As a control plane, complete or not.
+    ControlPlane,
+    /// As a worker.
+    Worker,
+}
+
+/// What the host should become, as far as checks need to know.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// The cluster's version.
+    pub version: KubernetesVersion,
+    /// Name of the node.
+    pub node_name: String,
+    /// Port of the API server.
+    pub bind_port: u16,
+    /// Address the API server and etcd announce; `None` means the host's default one.
+    pub advertise: Option<IpAddr>,
+    /// Name or address a joining host reaches the control plane under.
+    pub endpoint_host: Option<String>,
+    /// Networks of services.
+    pub service_subnets: Vec<IpNet>,
+    /// Networks of pods.
+    pub pod_subnets: Vec<IpNet>,
+    /// Where etcd keeps its data; `None` when etcd is external.
+    pub etcd_data_dir: Option<String>,
+    /// Version, without a leading `v`, of the kubelet that will be installed; `None` when the host's own
+    /// is used.
+    pub kubelet_version_override: Option<String>,
+    /// What the host is already.
+    pub already: Membership,
+}
+
+/// The checks of one host, in the order they are made.
+struct Checks<'a> {
+    target: &'a Target,
+    facts: &'a Facts,
+    rules: &'static Rules,
+    results: Vec<CheckResult>,
+}
+
+impl Checks<'_> {
+    fn push(&mut self, name: impl Into<Cow<'static, str>>, findings: Findings) {
+        self.results.push(CheckResult::new(name, findings));
+    }
+
+    fn advertise(&self) -> Option<IpAddr> {
+        self.target.advertise.or_else(|| self.facts.default_addresses.first().copied())
+    }
+}
+
+/// Makes every check of `workflow` for a host, in kubeadm's order.
+pub fn evaluate(workflow: Workflow, target: &Target, facts: &Facts) -> Vec<CheckResult> {
+    let rules = Rules::of(target.version);
+    let mut checks = Checks { target, facts, rules, results: Vec::new() };
+    checks.privileged_user();
+    match workflow {
+        Workflow::Init => {
+            checks.control_plane();
+            checks.common();
+            checks.forwarding_for_networks();
+            checks.etcd();
+        }
+        Workflow::JoinControlPlane => {
+            checks.unused_by_kubelet();
+            checks.common();
+            checks.endpoint();
+            checks.control_plane();
+            checks.etcd();
+        }
+        Workflow::JoinWorker => {
+            checks.unused_by_kubelet();
+            checks.common();
+            checks.file_available("/etc/kubernetes/pki/ca.crt");
+            checks.endpoint();
+        }
+        Workflow::Reset => {}
+    }
+    let mut results = checks.results;
+    if is_member(workflow, target.already) {
+        results.retain(|result| !is_about_being_unused(&result.name));
+    }
+    results
+}
+
+/// Whether the host is already what the workflow makes of it. A worker that should become a control
+/// plane is not: that takes a reset first, and the checks say so.
+fn is_member(workflow: Workflow, already: Membership) -> bool {
+    match already {
+        Membership::None => false,
+        Membership::ControlPlane => {
+            matches!(workflow, Workflow::Init | Workflow::JoinControlPlane)
+        }
+        Membership::Worker => workflow == Workflow::JoinWorker,
+    }
+}
+
+fn is_about_being_unused(name: &str) -> bool {
+    ["Port-", "FileAvailable-", "DirAvailable-"].iter().any(|prefix| name.starts_with(prefix))
+}
+
+#[cfg(test)]
+mod tests;
