@@ -1,15 +1,18 @@
 //! What one round trip tells about a host. Untrusted input, parsed strictly and bounded in size.
 
+mod disks;
 mod gather;
+mod network;
 mod parse;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use ipnet::IpNet;
 use serde::Serialize;
 
 pub use gather::FactsRequest;
-pub use parse::{FactsError, parse};
+pub use parse::{Asked, FactsError, parse};
 
 /// Facts about one host, gathered by the payload in one round trip.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -30,23 +33,41 @@ pub struct Facts {
     pub cpus: u32,
     /// MemTotal in MB (1024 * 1024 bytes).
     pub memory_mb: u64,
+    /// What the host runs in or on, as `systemd-detect-virt` calls it (`docker`, `kvm`, `none`); empty when unknown.
+    pub virtualization: String,
+    /// Seconds since the kernel started.
+    pub uptime: u64,
     /// Address of the default-route interface that the kernel would use as source; IPv4 first.
     pub default_addresses: Vec<IpAddr>,
     /// All addresses on the host's interfaces.
     pub addresses: Vec<IpAddr>,
+    /// Network interfaces, in the kernel's order. Without `ip` on the host, none has an address.
+    pub interfaces: Vec<Interface>,
+    /// Routes of the main table, the first few hundred; those to single local addresses are left out.
+    pub routes: Vec<Route>,
     /// Whether the hostname resolves locally (`getent hosts`): addresses found.
     pub hostname_addresses: Vec<String>,
+    /// The other names that were asked for, with the addresses the host's own resolver gives; none for a name that
+    /// it does not know. Missing: not asked, or no answer in time.
+    pub resolved: BTreeMap<String, Vec<IpAddr>>,
+    /// Name servers by file: /etc/resolv.conf and /run/systemd/resolve/resolv.conf.
+    pub name_servers: BTreeMap<String, Vec<String>>,
     /// TCP ports (IPv4 or IPv6) in LISTEN state on any address.
     pub listening_tcp_ports: Vec<u16>,
     /// Devices in /proc/swaps, without the header.
     pub swaps: Vec<String>,
     /// Paths of commands found in PATH, by name (conntrack, crictl, ctr, ip, iptables, mount, nsenter,
-    /// ebtables, ethtool, socat, tc, touch, losetup, cp, kubelet, kubectl, containerd, crio, docker).
+    /// ebtables, ethtool, socat, tc, touch, losetup, cp, kubelet, kubectl, containerd, crio, docker,
+    /// apparmor_parser).
     pub commands: BTreeMap<String, String>,
     /// First line of files under /proc/sys that checks look at; a missing key means unreadable:
     /// `net/ipv4/ip_forward`, `net/ipv6/conf/default/forwarding`, `net/bridge/bridge-nf-call-iptables`,
-    /// `net/bridge/bridge-nf-call-ip6tables`.
+    /// `net/bridge/bridge-nf-call-ip6tables`, `net/ipv4/conf/all/rp_filter`, `net/netfilter/nf_conntrack_max`,
+    /// `fs/file-max`, `fs/nr_open`, `fs/inotify/max_user_instances`, `fs/inotify/max_user_watches`,
+    /// `kernel/random/entropy_avail`.
     pub sysctls: BTreeMap<String, String>,
+    /// Those of the modules `br_netfilter`, `ip_vs`, `nf_conntrack` and `overlay` that are loaded or built in.
+    pub modules: BTreeSet<String>,
     /// Kernel build options without `CONFIG_` (value `y`, `m` or text) that SystemVerification asks for;
     /// `None` when no kernel config file was found.
     pub kernel_config: Option<BTreeMap<String, String>>,
@@ -71,12 +92,111 @@ pub struct Facts {
     /// section 6 (/etc/pki/ca-trust, /etc/pki/tls/certs, /etc/pki, /etc/ca-certificates,
     /// /usr/share/ca-certificates, /usr/local/share/ca-certificates).
     pub paths: BTreeMap<String, PathState>,
-    /// Free space in MB on /, /var and /etc, by path.
-    pub free_mb: BTreeMap<String, u64>,
+    /// What was there before, and since when.
+    pub leftovers: Leftovers,
+    /// The file systems behind /, /etc, /var, /var/log, /var/lib/kubelet, /var/lib/containerd, /var/lib/containers and
+    /// the further paths asked for, by that path; of one that does not exist, its nearest parent's.
+    pub disks: BTreeMap<String, Disk>,
+    /// How fast a disk makes small writes permanent, where that was asked for and could be measured.
+    pub fsync: Option<Fsync>,
     /// Seconds since the epoch on the host's clock.
     pub clock: u64,
+    /// How far that is from the workstation's; `None` when the host cannot tell fractions of a second.
+    pub clock_offset: Option<ClockOffset>,
     /// /etc/machine-id.
     pub machine_id: String,
+    /// The mainboard's UUID (/sys/class/dmi/id/product_uuid), in lower case; empty when it has none.
+    pub product_uuid: String,
+    /// SSH host keys (/etc/ssh/ssh_host_*_key.pub): type and base64.
+    pub ssh_host_keys: Vec<(String, String)>,
+    /// `enforcing`, `permissive` or `disabled`.
+    pub selinux: String,
+    /// A policy for containers is installed, where SELinux is not disabled.
+    pub selinux_container_policy: bool,
+    /// The kernel enforces AppArmor profiles.
+    pub apparmor: bool,
+    /// What filters incoming packets: `firewalld`, `ufw`, or a chain with the policy to drop, as `nftables inet filter
+    /// input` or `iptables INPUT`.
+    pub firewalls: Vec<String>,
+}
+
+/// A network interface.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Interface {
+    /// For example `eth0`.
+    pub name: String,
+    /// Hardware address; empty when it has none.
+    pub mac: String,
+    /// Bytes in the largest packet.
+    pub mtu: u32,
+    /// The kernel's word for its state: `up`, `down`, `unknown`.
+    pub state: String,
+    /// There is a device behind it.
+    pub physical: bool,
+    /// Its addresses.
+    pub addresses: Vec<IpAddr>,
+}
+
+/// A route.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Route {
+    /// Where it leads; the default route's is of length 0.
+    pub network: IpNet,
+    /// By which interface.
+    pub device: String,
+    /// By which router; `None` for what is reached directly.
+    pub gateway: Option<IpAddr>,
+}
+
+/// The file system behind a path.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Disk {
+    /// Where it is mounted.
+    pub mount_point: String,
+    /// For example `ext4`; empty when unknown.
+    pub file_system: String,
+    /// Mount options.
+    pub options: Vec<String>,
+    /// MB (1024 * 1024 bytes) in all.
+    pub size_mb: u64,
+    /// MB that are free.
+    pub free_mb: u64,
+    /// Inodes in all; 0 where they are made as needed.
+    pub inodes: u64,
+    /// Inodes that are free.
+    pub inodes_free: u64,
+}
+
+/// Small synchronous writes, one after the other, as etcd makes them.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Fsync {
+    /// In which directory.
+    pub directory: String,
+    /// How many there were.
+    pub writes: u32,
+    /// Seconds for one, on average.
+    pub seconds: f64,
+}
+
+/// The host's clock against the workstation's.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct ClockOffset {
+    /// Seconds it is ahead, negative when behind: the middle of what is possible.
+    pub seconds: f64,
+    /// Half of what is possible: the clock was read between the question and the first answer.
+    pub uncertainty: f64,
+}
+
+/// What an earlier cluster left.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Leftovers {
+    /// When files were last changed, in seconds since the epoch: /etc/kubernetes/{pki/ca.crt,admin.conf,kubelet.conf},
+    /// /var/lib/kubelet/config.yaml, etcd's data, and every file in /etc/cni/net.d.
+    pub changed: BTreeMap<String, u64>,
+    /// Servers that kubeconfig files name, by file.
+    pub servers: BTreeMap<String, String>,
+    /// SHA-256 of /etc/kubernetes/pki/ca.crt as it lies there, in hexadecimal; empty when there is none.
+    pub ca_sha256: String,
 }
 
 /// `ID` and `VERSION_ID` of os-release.
@@ -105,7 +225,8 @@ pub enum PathState {
 pub struct Init {
     /// Which one.
     pub kind: InitKind,
-    /// State by service name: kubelet, containerd, crio, docker, firewalld, systemd-resolved.
+    /// State by service name: kubelet, containerd, crio, docker, firewalld, ufw, systemd-resolved, and what keeps the
+    /// time (chrony, chronyd, ntp, ntpd, ntpsec, openntpd, systemd-timesyncd).
     pub services: BTreeMap<String, ServiceState>,
 }
 

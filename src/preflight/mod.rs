@@ -3,11 +3,15 @@
 //! | module | what lives there |
 //! |---|---|
 //! | `kubeadm` | kubeadm's own checks, of one host |
+//! | `fleet` | checks over all hosts, and what kubeadm does not look at |
+//! | `links` | which hosts have to reach which ports of which others |
 //! | `catalogue` | what each check looks at, why it matters, and what to do about it |
 //! | `result` | what a check says |
 
 mod catalogue;
+pub mod fleet;
 mod kubeadm;
+pub mod links;
 mod result;
 
 pub use catalogue::remedy;

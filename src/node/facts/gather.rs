@@ -22,7 +22,7 @@ impl Node {
         }
         arguments.extend(request.paths.iter().map(String::as_str));
         let answer = self.call(&arguments).await?;
-        parse(&String::from_utf8_lossy(&answer))
+        parse(&String::from_utf8_lossy(&answer), None)
             .map_err(|source| NodeError::Facts { host: self.name().to_owned(), source })
     }
 }

@@ -5,10 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::str::FromStr;
 
-use super::{Facts, InitKind, PathState, Runtime, ServiceState};
+use super::disks::{Disks, fsync};
+use super::network;
+use super::{ClockOffset, Facts, InitKind, PathState, Runtime, ServiceState};
 
 /// The most text that is looked at.
-const MAX_TEXT: usize = 512 << 10;
+pub const MAX_TEXT: usize = 512 << 10;
 const MAX_LINES: usize = 8192;
 const MAX_LINE: usize = 4096;
 
@@ -31,8 +33,30 @@ pub enum FactsError {
     },
 }
 
-/// Read the payload's answer.
-pub fn parse(text: &str) -> Result<Facts, FactsError> {
+/// When a host was asked for its facts and when it began to answer, on the workstation's clock, in seconds since the
+/// epoch. Its own clock was read in between.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked {
+    /// Before the question was sent.
+    pub at: f64,
+    /// When the first bytes of the answer were there.
+    pub answered: f64,
+}
+
+impl Asked {
+    fn offset(self, clock: f64) -> ClockOffset {
+        ClockOffset {
+            seconds: clock - f64::midpoint(self.at, self.answered),
+            uncertainty: (self.answered - self.at).abs() / 2.0,
+        }
+    }
+}
+
+/// Read the payload's answer; `asked` tells how the host's clock compares with the workstation's.
+///
+/// # Errors
+/// What the payload would not say: too much text, an end that is missing, lines that make no sense.
+pub fn parse(text: &str, asked: Option<Asked>) -> Result<Facts, FactsError> {
     if text.len() > MAX_TEXT {
         return Err(FactsError::TooLong(text.len()));
     }
@@ -51,14 +75,18 @@ pub fn parse(text: &str) -> Result<Facts, FactsError> {
             return Err(FactsError::Line { line: index + 1, text });
         }
     }
-    if ended { Ok(gathered.finish()) } else { Err(FactsError::CutOff) }
+    if ended { Ok(gathered.finish(asked)) } else { Err(FactsError::CutOff) }
 }
 
 /// Facts as they come in, and those that only make sense together.
 #[derive(Default)]
 struct Gathered {
     facts: Facts,
-    interfaces: Vec<(String, IpAddr)>,
+    /// Interface and address.
+    addresses: Vec<(String, IpAddr)>,
+    disks: Disks,
+    /// The host's clock, in seconds since the epoch, where it tells fractions.
+    clock: Option<f64>,
     /// Metric, whether IPv4, interface.
     default_routes: Vec<(u64, bool, String)>,
     ports: BTreeSet<u16>,
@@ -80,18 +108,39 @@ impl Gathered {
             "cpus" => facts.cpus = value.parse().ok()?,
             "memory_kb" => facts.memory_mb = value.parse::<u64>().ok()? / 1024,
             "swap" => facts.swaps.push(value.to_owned()),
-            "clock" => facts.clock = value.parse().ok()?,
-            "machine_id" => facts.machine_id = value.to_owned(),
-            "free_kb" => {
-                let (path, free) = pair(value)?;
-                facts.free_mb.insert(path, free.parse::<u64>().ok()? / 1024);
+            "clock" => {
+                let (seconds, _) = value.split_once('.').unwrap_or((value, ""));
+                facts.clock = seconds.parse().ok()?;
+                self.clock = clock(value);
             }
+            "machine_id" => facts.machine_id = value.to_owned(),
+            "virtualization" => facts.virtualization = value.to_owned(),
+            "uptime" => facts.uptime = seconds(value)? as u64,
+            "product_uuid" => facts.product_uuid = value.to_ascii_lowercase(),
+            "ssh_host_key" => facts.ssh_host_keys.push(pair(value)?),
+            "selinux" => facts.selinux = value.to_owned(),
+            "selinux_container_policy" => facts.selinux_container_policy = true,
+            "apparmor" => facts.apparmor = true,
+            "firewall" => facts.firewalls.push(value.to_owned()),
+            "module" => {
+                facts.modules.insert(value.to_owned());
+            }
+            "changed" => {
+                let (time, path) = pair(value)?;
+                facts.leftovers.changed.insert(path, time.parse().ok()?);
+            }
+            "server" => insert(&mut facts.leftovers.servers, value)?,
+            "ca_sha256" => facts.leftovers.ca_sha256 = value.to_owned(),
+            "disk" | "inodes" | "mount" => self.disks.take(key, value)?,
+            "fsync" => facts.fsync = Some(fsync(value)?),
             "sysctl" => insert(&mut facts.sysctls, value)?,
             "command" => insert(&mut facts.commands, value)?,
+            "link" => facts.interfaces.push(network::interface(value)?),
             "address" => {
                 let (device, address) = pair(value)?;
-                self.interfaces.push((device, address.parse().ok()?));
+                self.addresses.push((device, address.parse().ok()?));
             }
+            "route4" | "route6" => facts.routes.push(network::route(key == "route4", value)?),
             "default4" | "default6" => {
                 let (device, metric) = pair(value)?;
                 // The kernel prints metrics in decimal for IPv4 and in hexadecimal for IPv6.
@@ -103,6 +152,16 @@ impl Gathered {
                 self.ports.insert(u16::from_str_radix(value, 16).ok()?);
             }
             "hostname_address" => facts.hostname_addresses.push(value.to_owned()),
+            "resolved" => {
+                let (name, addresses) = value.split_once(' ').unwrap_or((value, ""));
+                let addresses = addresses.split(' ').filter(|text| !text.is_empty());
+                let addresses = addresses.map(|text| text.parse().ok()).collect::<Option<_>>()?;
+                facts.resolved.insert(name.to_owned(), addresses);
+            }
+            "name_server" => {
+                let (file, server) = pair(value)?;
+                facts.name_servers.entry(file).or_default().push(server);
+            }
             "cgroup_version" => facts.cgroup_version = parse_in(value, 0..=2)?,
             "cgroup_controller" => facts.cgroup_controllers.push(value.to_owned()),
             "kernel_config" => {
@@ -140,18 +199,22 @@ impl Gathered {
         Some(())
     }
 
-    fn finish(mut self) -> Facts {
+    fn finish(mut self, asked: Option<Asked>) -> Facts {
         self.default_routes.sort();
         self.facts.default_addresses =
             [true, false].into_iter().filter_map(|is_v4| self.default_address(is_v4)).collect();
         let mut seen = BTreeSet::new();
-        self.facts.addresses = self
-            .interfaces
-            .into_iter()
-            .map(|(_, address)| address)
-            .filter(|address| seen.insert(*address))
-            .collect();
+        for (device, address) in self.addresses {
+            if let Some(found) = self.facts.interfaces.iter_mut().find(|i| i.name == device) {
+                found.addresses.push(address);
+            }
+            if seen.insert(address) {
+                self.facts.addresses.push(address);
+            }
+        }
+        self.facts.disks = self.disks.finish();
         self.facts.listening_tcp_ports = self.ports.into_iter().collect();
+        self.facts.clock_offset = self.clock.zip(asked).map(|(clock, asked)| asked.offset(clock));
         self.facts.runtime = Some(self.runtime).filter(|runtime| !runtime.socket.is_empty());
         self.facts
     }
@@ -160,7 +223,7 @@ impl Gathered {
     /// interface without any (unnumbered links) borrows from the loopback interface.
     fn default_address(&self, is_v4: bool) -> Option<IpAddr> {
         let global = |wanted: &str| {
-            let mut found = self.interfaces.iter().filter(move |(device, address)| {
+            let mut found = self.addresses.iter().filter(move |(device, address)| {
                 device == wanted && address.is_ipv4() == is_v4 && is_global_unicast(*address)
             });
             found.next().map(|(_, address)| *address)
@@ -172,7 +235,7 @@ impl Gathered {
             .or_else(|| global("lo"))
             // Without `ip` the payload does not know interfaces: an only address is the right one.
             .or_else(|| {
-                let mut candidates = self.interfaces.iter().filter(|(device, address)| {
+                let mut candidates = self.addresses.iter().filter(|(device, address)| {
                     device == "-" && address.is_ipv4() == is_v4 && is_global_unicast(*address)
                 });
                 let only = candidates.next().map(|(_, address)| *address);
@@ -192,6 +255,17 @@ fn is_global_unicast(address: IpAddr) -> bool {
 fn pair(value: &str) -> Option<(String, String)> {
     let (first, second) = value.split_once(' ').unwrap_or((value, ""));
     (!first.is_empty()).then(|| (first.to_owned(), second.to_owned()))
+}
+
+/// Seconds with a fraction, as the kernel and `date` print them.
+fn seconds(value: &str) -> Option<f64> {
+    let number = value.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    value.parse().ok().filter(|_| number)
+}
+
+/// A clock that tells fractions of a second.
+fn clock(value: &str) -> Option<f64> {
+    value.contains('.').then(|| seconds(value)).flatten()
 }
 
 fn insert(map: &mut BTreeMap<String, String>, value: &str) -> Option<()> {

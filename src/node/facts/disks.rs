@@ -1,0 +1,95 @@
+//! File systems, put together from what `df` and /proc/mounts say.
+
+use std::collections::BTreeMap;
+
+use super::{Disk, Fsync};
+
+/// Lines about disks, which belong together by their mount point.
+#[derive(Default)]
+pub(super) struct Disks {
+    disks: BTreeMap<String, Disk>,
+    /// By mount point; what was mounted last lies on top.
+    mounts: BTreeMap<String, (String, Vec<String>)>,
+}
+
+impl Disks {
+    /// `disk PATH SIZE_KB FREE_KB MOUNT_POINT`, `inodes PATH TOTAL FREE`, `mount TYPE OPTIONS MOUNT_POINT`.
+    pub(super) fn take(&mut self, key: &str, value: &str) -> Option<()> {
+        let mut fields = value.splitn(if key == "mount" { 3 } else { 4 }, ' ');
+        let mut next = || fields.next();
+        match key {
+            "disk" => {
+                let disk = self.disks.entry(next()?.to_owned()).or_default();
+                disk.size_mb = next()?.parse::<u64>().ok()? / 1024;
+                disk.free_mb = next()?.parse::<u64>().ok()? / 1024;
+                next()?.clone_into(&mut disk.mount_point);
+            }
+            "inodes" => {
+                let disk = self.disks.entry(next()?.to_owned()).or_default();
+                // Some file systems have none, and `df` a dash.
+                disk.inodes = next()?.parse().unwrap_or_default();
+                disk.inodes_free = next()?.parse().unwrap_or_default();
+            }
+            _ => {
+                let (kind, options) = (next()?.to_owned(), next()?);
+                let options = options.split(',').map(str::to_owned).collect();
+                self.mounts.insert(next()?.to_owned(), (kind, options));
+            }
+        }
+        Some(())
+    }
+
+    pub(super) fn finish(mut self) -> BTreeMap<String, Disk> {
+        for disk in self.disks.values_mut() {
+            if let Some((file_system, options)) = self.mounts.get(&disk.mount_point) {
+                disk.file_system.clone_from(file_system);
+                disk.options.clone_from(options);
+            }
+        }
+        self.disks
+    }
+}
+
+/// `DIRECTORY WRITES SECONDS`, the seconds for all writes together.
+pub(super) fn fsync(value: &str) -> Option<Fsync> {
+    let mut fields = value.rsplitn(3, ' ');
+    let seconds: f64 = fields.next()?.parse().ok().filter(|s: &f64| s.is_finite() && *s >= 0.0)?;
+    let writes: u32 = fields.next()?.parse().ok().filter(|writes| *writes > 0)?;
+    let directory = fields.next()?.to_owned();
+    Some(Fsync { directory, writes, seconds: seconds / f64::from(writes) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_belong_together() {
+        let mut disks = Disks::default();
+        for (key, value) in [
+            ("disk", "/var/lib/etcd 1048576 524288 /mnt/a b"),
+            ("inodes", "/var/lib/etcd 1000 10"),
+            ("mount", "ext4 rw,noexec /mnt/a b"),
+            ("mount", "tmpfs rw /run"),
+        ] {
+            disks.take(key, value).unwrap();
+        }
+        assert_eq!(disks.take("disk", "/ x y /"), None);
+        let disk = &disks.finish()["/var/lib/etcd"];
+        assert_eq!((disk.size_mb, disk.free_mb, disk.inodes_free), (1024, 512, 10));
+        assert_eq!(
+            (disk.file_system.as_str(), disk.options.join(",")),
+            ("ext4", "rw,noexec".into())
+        );
+    }
+
+    #[test]
+    fn an_average_write() {
+        let found = fsync("/var/lib 30 0.06").unwrap();
+        assert_eq!((found.directory.as_str(), found.writes), ("/var/lib", 30));
+        assert!((found.seconds - 0.002).abs() < 1e-9);
+        for bad in ["/var 0 1", "/var 1 -1", "/var 1 inf", "1 2"] {
+            assert!(fsync(bad).is_none(), "{bad}");
+        }
+    }
+}
