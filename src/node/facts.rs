@@ -101,7 +101,7 @@ pub struct Facts {
     pub fsync: Option<Fsync>,
     /// Seconds since the epoch on the host's clock.
     pub clock: u64,
-    /// How far that is from the workstation's; `None` when the host cannot tell fractions of a second.
+    /// How far that is from the workstation's; `None` in facts that no host was asked for.
     pub clock_offset: Option<ClockOffset>,
     /// /etc/machine-id.
     pub machine_id: String,

@@ -1,7 +1,7 @@
-//! The payload script: its text, where a host keeps it, and the command lines that run it.
+//! The scripts for hosts: their text, where a host keeps the payload, and the command lines that run them.
 //!
-//! The name carries a hash of the content, so whatever is found under it is the right version. Secrets
-//! never become part of a command line.
+//! The payload's name carries a hash of the content, so whatever is found under it is the right version. The script
+//! that gathers facts is never kept. Secrets never become part of a command line.
 
 use std::fmt::Write as _;
 use std::sync::LazyLock;
@@ -12,8 +12,17 @@ use crate::ssh::quote;
 
 use super::transport::{Exit, Output};
 
-/// The script, for whoever wants to read what runs as root.
-const TEXT: &str = include_str!("../../templates/payload.sh");
+/// The payload, for whoever wants to read what runs as root.
+const TEXT: &str = concat!(
+    include_str!("../../templates/payload/common.sh"),
+    include_str!("../../templates/payload/actions.sh")
+);
+
+/// What gathers facts.
+const FACTS: &str = concat!(
+    include_str!("../../templates/payload/common.sh"),
+    include_str!("../../templates/payload/facts.sh")
+);
 
 /// The host does not have the payload (yet, or any more).
 const MISSING: u32 = 97;
@@ -105,6 +114,17 @@ impl Payload {
     }
 }
 
+/// Gathers facts, by the script on standard input. It becomes an argument of the shell, since some shells read what they
+/// are to run byte by byte.
+pub(super) fn facts_command(arguments: &[&str]) -> String {
+    format!("exec sh -c \"$(cat)\" facts {}", join(arguments))
+}
+
+/// See [`facts_command`].
+pub(super) fn facts_script() -> Bytes {
+    Bytes::from_static(FACTS.as_bytes())
+}
+
 fn join(arguments: &[&str]) -> String {
     arguments.iter().map(|argument| quote(argument)).collect::<Vec<_>>().join(" ")
 }
@@ -115,8 +135,10 @@ mod tests {
 
     #[test]
     fn stays_small() {
-        assert!(TEXT.len() < 32 * 1024, "{} bytes", TEXT.len());
-        assert!(TEXT.ends_with("\nmain \"$@\"\n"), "a truncated script must run nothing");
+        for text in [TEXT, FACTS] {
+            assert!(text.len() < 32 * 1024, "{} bytes", text.len());
+            assert!(text.ends_with("\nmain \"$@\"\n"), "a truncated script must run nothing");
+        }
     }
 
     #[test]

@@ -177,6 +177,7 @@ impl Run {
         let request = FactsRequest {
             cri_socket: self.cluster.section.cri_socket.clone(),
             paths: vec![self.cluster.section.etcd.data_dir.clone()],
+            ..FactsRequest::default()
         };
         let gather = || async { Ok(self.node(state).await?.facts(&request).await?) };
         state.facts.get_or_try_init(gather).await

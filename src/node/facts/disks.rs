@@ -8,33 +8,43 @@ use super::{Disk, Fsync};
 #[derive(Default)]
 pub(super) struct Disks {
     disks: BTreeMap<String, Disk>,
+    /// The path that is being told about.
+    at: String,
     /// By mount point; what was mounted last lies on top.
     mounts: BTreeMap<String, (String, Vec<String>)>,
 }
 
 impl Disks {
-    /// `disk PATH SIZE_KB FREE_KB MOUNT_POINT`, `inodes PATH TOTAL FREE`, `mount TYPE OPTIONS MOUNT_POINT`.
+    /// `disk PATH` says which disk the lines after it are about: `disk_kb SIZE FREE`, `disk_inodes TOTAL FREE` and
+    /// `disk_mount MOUNT_POINT`. By itself stands `mount TYPE OPTIONS MOUNT_POINT`.
     pub(super) fn take(&mut self, key: &str, value: &str) -> Option<()> {
-        let mut fields = value.splitn(if key == "mount" { 3 } else { 4 }, ' ');
-        let mut next = || fields.next();
+        if key == "disk" {
+            self.disks.entry(value.to_owned()).or_default();
+            value.clone_into(&mut self.at);
+            return Some(());
+        }
+        if key == "mount" {
+            let mut fields = value.splitn(3, ' ');
+            let (kind, options) = (fields.next()?.to_owned(), fields.next()?);
+            let options = options.split(',').map(str::to_owned).collect();
+            self.mounts.insert(fields.next()?.to_owned(), (kind, options));
+            return Some(());
+        }
+        let disk = self.disks.get_mut(&self.at)?;
+        let pair = || value.split_once(' ');
         match key {
-            "disk" => {
-                let disk = self.disks.entry(next()?.to_owned()).or_default();
-                disk.size_mb = next()?.parse::<u64>().ok()? / 1024;
-                disk.free_mb = next()?.parse::<u64>().ok()? / 1024;
-                next()?.clone_into(&mut disk.mount_point);
+            "disk_kb" => {
+                let (size, free) = pair()?;
+                disk.size_mb = size.parse::<u64>().ok()? / 1024;
+                disk.free_mb = free.parse::<u64>().ok()? / 1024;
             }
-            "inodes" => {
-                let disk = self.disks.entry(next()?.to_owned()).or_default();
+            "disk_inodes" => {
                 // Some file systems have none, and `df` a dash.
-                disk.inodes = next()?.parse().unwrap_or_default();
-                disk.inodes_free = next()?.parse().unwrap_or_default();
+                let (all, free) = pair()?;
+                disk.inodes = all.parse().unwrap_or_default();
+                disk.inodes_free = free.parse().unwrap_or_default();
             }
-            _ => {
-                let (kind, options) = (next()?.to_owned(), next()?);
-                let options = options.split(',').map(str::to_owned).collect();
-                self.mounts.insert(next()?.to_owned(), (kind, options));
-            }
+            _ => value.clone_into(&mut disk.mount_point),
         }
         Some(())
     }
@@ -67,15 +77,19 @@ mod tests {
     fn lines_belong_together() {
         let mut disks = Disks::default();
         for (key, value) in [
-            ("disk", "/var/lib/etcd 1048576 524288 /mnt/a b"),
-            ("inodes", "/var/lib/etcd 1000 10"),
+            ("disk", "/var/lib/etcd 2"),
+            ("disk_kb", "1048576 524288"),
+            ("disk_mount", "/mnt/a b"),
+            ("disk", "/var/lib/etcd 2"),
+            ("disk_inodes", "1000 10"),
             ("mount", "ext4 rw,noexec /mnt/a b"),
             ("mount", "tmpfs rw /run"),
         ] {
             disks.take(key, value).unwrap();
         }
-        assert_eq!(disks.take("disk", "/ x y /"), None);
-        let disk = &disks.finish()["/var/lib/etcd"];
+        assert_eq!(disks.take("disk_kb", "x y"), None);
+        assert_eq!(Disks::default().take("disk_kb", "1 1"), None);
+        let disk = &disks.finish()["/var/lib/etcd 2"];
         assert_eq!((disk.size_mb, disk.free_mb, disk.inodes_free), (1024, 512, 10));
         assert_eq!(
             (disk.file_system.as_str(), disk.options.join(",")),

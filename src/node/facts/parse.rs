@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::str::FromStr;
+use std::time::Duration;
 
 use super::disks::{Disks, fsync};
 use super::network;
@@ -18,8 +19,11 @@ const MAX_LINE: usize = 4096;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FactsError {
     /// More than any host has to say.
-    #[error("too much text ({0} bytes or lines)")]
+    #[error("more text than any host has to say ({0} bytes or lines)")]
     TooLong(usize),
+    /// No end within this time.
+    #[error("still not complete after {} s; is the host overloaded, or a file server gone?", .0.as_secs())]
+    TooSlow(Duration),
     /// The last line is missing.
     #[error("cut off: the line `end` is missing")]
     CutOff,
@@ -44,10 +48,10 @@ pub struct Asked {
 }
 
 impl Asked {
-    fn offset(self, clock: f64) -> ClockOffset {
+    fn offset(self, (clock, coarse): (f64, f64)) -> ClockOffset {
         ClockOffset {
             seconds: clock - f64::midpoint(self.at, self.answered),
-            uncertainty: (self.answered - self.at).abs() / 2.0,
+            uncertainty: (self.answered - self.at).abs() / 2.0 + coarse,
         }
     }
 }
@@ -85,8 +89,8 @@ struct Gathered {
     /// Interface and address.
     addresses: Vec<(String, IpAddr)>,
     disks: Disks,
-    /// The host's clock, in seconds since the epoch, where it tells fractions.
-    clock: Option<f64>,
+    /// The host's clock, in seconds since the epoch, and how far that may be off.
+    clock: Option<(f64, f64)>,
     /// Metric, whether IPv4, interface.
     default_routes: Vec<(u64, bool, String)>,
     ports: BTreeSet<u16>,
@@ -111,7 +115,7 @@ impl Gathered {
             "clock" => {
                 let (seconds, _) = value.split_once('.').unwrap_or((value, ""));
                 facts.clock = seconds.parse().ok()?;
-                self.clock = clock(value);
+                self.clock = Some(clock(value)?);
             }
             "machine_id" => facts.machine_id = value.to_owned(),
             "virtualization" => facts.virtualization = value.to_owned(),
@@ -131,7 +135,9 @@ impl Gathered {
             }
             "server" => insert(&mut facts.leftovers.servers, value)?,
             "ca_sha256" => facts.leftovers.ca_sha256 = value.to_owned(),
-            "disk" | "inodes" | "mount" => self.disks.take(key, value)?,
+            "disk" | "disk_kb" | "disk_inodes" | "disk_mount" | "mount" => {
+                self.disks.take(key, value)?
+            }
             "fsync" => facts.fsync = Some(fsync(value)?),
             "sysctl" => insert(&mut facts.sysctls, value)?,
             "command" => insert(&mut facts.commands, value)?,
@@ -151,7 +157,6 @@ impl Gathered {
             "port" => {
                 self.ports.insert(u16::from_str_radix(value, 16).ok()?);
             }
-            "hostname_address" => facts.hostname_addresses.push(value.to_owned()),
             "resolved" => {
                 let (name, addresses) = value.split_once(' ').unwrap_or((value, ""));
                 let addresses = addresses.split(' ').filter(|text| !text.is_empty());
@@ -212,6 +217,8 @@ impl Gathered {
                 self.facts.addresses.push(address);
             }
         }
+        let own = self.facts.resolved.remove(&self.facts.hostname).unwrap_or_default();
+        self.facts.hostname_addresses = own.iter().map(ToString::to_string).collect();
         self.facts.disks = self.disks.finish();
         self.facts.listening_tcp_ports = self.ports.into_iter().collect();
         self.facts.clock_offset = self.clock.zip(asked).map(|(clock, asked)| asked.offset(clock));
@@ -263,9 +270,10 @@ fn seconds(value: &str) -> Option<f64> {
     value.parse().ok().filter(|_| number)
 }
 
-/// A clock that tells fractions of a second.
-fn clock(value: &str) -> Option<f64> {
-    value.contains('.').then(|| seconds(value)).flatten()
+/// A clock's time and how far that may be off: BusyBox tells whole seconds only.
+fn clock(value: &str) -> Option<(f64, f64)> {
+    let coarse = if value.contains('.') { 0.0 } else { 0.5 };
+    Some((seconds(value)? + coarse, coarse))
 }
 
 fn insert(map: &mut BTreeMap<String, String>, value: &str) -> Option<()> {
@@ -320,9 +328,13 @@ mod tests {
 
     use super::*;
 
+    fn parse_now(text: &str) -> Result<Facts, FactsError> {
+        parse(text, None)
+    }
+
     #[test]
     fn reads_what_belongs_together() {
-        let facts = parse(
+        let facts = parse_now(
             "euid 0\nos.id debian\nos.version \"12\"\nmemory_kb 1740799\n\
              address lo 127.0.0.1\naddress eth1 192.0.2.7\naddress eth0 fe80::1\n\
              address eth0 10.0.0.5\naddress eth0 2001:db8::5\naddress eth0 10.0.0.5\n\
@@ -351,19 +363,45 @@ mod tests {
     }
 
     #[test]
+    fn a_clock_is_read_between_question_and_answer() {
+        let asked = Some(Asked { at: 100.0, answered: 100.5 });
+        let offset = |text: &str| parse(&format!("clock {text}\nend"), asked).unwrap().clock_offset;
+        let found = offset("103.250000000").unwrap();
+        assert!((found.seconds - 3.0).abs() < 1e-9 && (found.uncertainty - 0.25).abs() < 1e-9);
+        // BusyBox knows whole seconds only.
+        assert_eq!(offset("103"), Some(ClockOffset { seconds: 3.25, uncertainty: 0.75 }));
+        assert!(parse("clock now\nend", asked).is_err());
+    }
+
+    #[test]
+    fn names_and_the_hosts_own() {
+        let facts = parse_now(
+            "hostname n1\nresolved n1 10.0.0.1 ::1\nresolved n2 10.0.0.2\nresolved n3\n\
+             name_server /etc/resolv.conf 127.0.0.53\nend",
+        )
+        .unwrap();
+        assert_eq!(facts.hostname_addresses, ["10.0.0.1", "::1"]);
+        assert_eq!(facts.resolved["n2"].len(), 1);
+        assert!(facts.resolved["n3"].is_empty() && !facts.resolved.contains_key("n1"));
+        assert_eq!(facts.name_servers["/etc/resolv.conf"], ["127.0.0.53"]);
+    }
+
+    #[test]
     fn borrows_from_loopback_or_takes_the_only_address() {
-        let unnumbered = parse("address lo 10.1.1.1\ndefault4 eth0 0\nend").unwrap();
+        let unnumbered = parse_now("address lo 10.1.1.1\ndefault4 eth0 0\nend").unwrap();
         assert_eq!(unnumbered.default_addresses[0].to_string(), "10.1.1.1");
-        let nameless = parse("address - 127.0.0.1\naddress - 10.1.1.1\ndefault4 e 0\nend").unwrap();
+        let nameless =
+            parse_now("address - 127.0.0.1\naddress - 10.1.1.1\ndefault4 e 0\nend").unwrap();
         assert_eq!(nameless.default_addresses[0].to_string(), "10.1.1.1");
-        let ambiguous = parse("address - 10.1.1.2\naddress - 10.1.1.1\ndefault4 e 0\nend").unwrap();
+        let ambiguous =
+            parse_now("address - 10.1.1.2\naddress - 10.1.1.1\ndefault4 e 0\nend").unwrap();
         assert!(ambiguous.default_addresses.is_empty());
-        assert!(parse("address eth0 10.1.1.1\nend").unwrap().default_addresses.is_empty());
+        assert!(parse_now("address eth0 10.1.1.1\nend").unwrap().default_addresses.is_empty());
     }
 
     #[test]
     fn refuses_what_the_payload_does_not_say() {
-        assert_eq!(parse("euid 0\n").unwrap_err(), FactsError::CutOff);
+        assert_eq!(parse_now("euid 0\n").unwrap_err(), FactsError::CutOff);
         for text in [
             "Welcome!\nend",
             "euid many\nend",
@@ -372,22 +410,22 @@ mod tests {
             "kernel_option A y\nend",
             "end\neuid 0",
         ] {
-            assert!(matches!(parse(text), Err(FactsError::Line { .. })), "{text:?}");
+            assert!(matches!(parse_now(text), Err(FactsError::Line { .. })), "{text:?}");
         }
-        assert!(matches!(parse(&"x".repeat(MAX_TEXT + 1)), Err(FactsError::TooLong(_))));
+        assert!(matches!(parse_now(&"x".repeat(MAX_TEXT + 1)), Err(FactsError::TooLong(_))));
     }
 
     proptest! {
         #[test]
         fn any_text_is_parsed_or_refused(text in "\\PC{0,400}", lines in proptest::collection::vec(
-            "(euid|address|default6|port|path|service|proxy|init|free_kb|sysctl) [ -~]{0,20}", 0..20)) {
-            let _ = parse(&text);
-            let _ = parse(&(lines.join("\n") + "\nend\n"));
+            "(euid|address|default6|port|path|service|proxy|init|disk|disk_kb|link|route4|route6|resolved|fsync|clock|sysctl) [ -~]{0,20}", 0..20)) {
+            let _ = parse_now(&text);
+            let _ = parse_now(&(lines.join("\n") + "\nend\n"));
         }
 
         #[test]
         fn no_fact_keeps_control_characters(name in any::<String>()) {
-            if let Ok(facts) = parse(&format!("hostname {name}\nend\n")) {
+            if let Ok(facts) = parse_now(&format!("hostname {name}\nend\n")) {
                 prop_assert!(!facts.hostname.chars().any(char::is_control));
             }
         }

@@ -1,69 +1,21 @@
-#!/bin/sh
 # The fleetadm payload: what fleetadm does as root on a host, it does through this one file.
 #
 # fleetadm runs on somebody's workstation and reaches this host over SSH. It decides everything there.
-# This script only reports facts, and does the few things that must happen on the spot: put files in
-# place, start services, hand images to the container runtime, clean up. It never talks to the network
-# itself (the container runtime may, to pull images), and it contains no secret: those arrive on
-# standard input.
-#
-# It needs a POSIX shell and the usual small tools, GNU's or BusyBox's. All of it is inside functions,
-# and the last line starts it, so a copy that was cut off on the way does nothing at all.
+# This script only does the few things that must happen on the spot: put files in place, start services,
+# hand images to the container runtime, clean up. It never talks to the network itself (the container
+# runtime may, to pull images), and it contains no secret: those arrive on standard input.
 #
 # Usage: payload.sh [--dry-run] SUBCOMMAND [ARGUMENT...]
 # With --dry-run nothing is changed; what would be done is printed as if it had been done.
 # Results are lines on standard output, a word first; explanations go to standard error.
 
-set -u
-
-tab=$(printf '\t')
-newline='
-'
 dry_run=no
-stage=''     # private directory of this run, with `plan`: the temporary files made next to others
-temporary='' # one more temporary file to remove if the run ends early
-
-# ---- Small helpers ----
-
-say() { printf '%s\n' "$*"; }
-
-warn() { printf 'fleetadm: %s\n' "$*" >&2; }
-
-die() {
-	warn "$@"
-	exit 1
-}
-
 # Run a command that changes the host, unless nothing may change. Its output is not a result.
 act() { [ "$dry_run" = yes ] || "$@" >&2; }
 
-# Set `found` to the file a command name stands for. `command -v` will not do: it names built-ins.
-find_command() {
-	found=''
-	old_ifs=$IFS
-	IFS=:
-	for bin in $PATH; do
-		if [ -f "$bin/$1" ] && [ -x "$bin/$1" ]; then
-			found=$bin/$1
-			break
-		fi
-	done
-	IFS=$old_ifs
-	[ -n "$found" ]
-}
-
-# Run a command for at most so many seconds. Old BusyBox has its own way of asking for that.
-limited() {
-	seconds=$1
-	shift
-	if timeout 1 true 2>/dev/null; then
-		timeout "$seconds" "$@"
-	elif timeout -t 1 true 2>/dev/null; then
-		timeout -t "$seconds" "$@"
-	else
-		"$@"
-	fi
-}
+tab=$(printf '\t')
+stage=''     # private directory of this run, with `plan`: the temporary files made next to others
+temporary='' # one more temporary file to remove if the run ends early
 
 # Whether a path is an absolute one without `.` and `..` in it.
 is_plain_path() {
@@ -279,39 +231,12 @@ remove_files() {
 
 # ---- Services ----
 
-find_init() {
-	init=none
-	if find_command systemctl; then
-		init=systemd
-	elif find_command openrc; then
-		{ find_command rc-service && find_command rc-update; } ||
-			die "OpenRC is here, but rc-service or rc-update is not"
-		init=openrc
-	fi
-}
-
-is_active() {
-	if [ "$init" = systemd ]; then
-		case $(systemctl is-active "$1" 2>/dev/null) in active | activating) return 0 ;; esac
-		return 1
-	fi
-	rc-service "$1" status >/dev/null 2>&1
-}
-
 # Whether a service still runs a binary that has been replaced.
 is_outdated() {
 	[ "$init" = systemd ] || return 1
 	pid=$(systemctl show --property MainPID --value "$1")
 	case $(readlink "/proc/$pid/exe") in *' (deleted)') return 0 ;; esac
 	return 1
-}
-
-is_enabled() {
-	if [ "$init" = systemd ]; then
-		systemctl is-enabled "$1" >/dev/null 2>&1
-	else
-		rc-update show default 2>/dev/null | awk -v name="$1" '$1 == name { f = 1 } END { exit !f }'
-	fi
 }
 
 do_service() {
@@ -363,8 +288,6 @@ use_socket() {
 	socket=${1#unix://}
 	[ -S "$socket" ] || die "$socket: no container runtime listens there"
 }
-
-is_containerd() { case $socket in *containerd*) find_command ctr ;; *) return 1 ;; esac }
 
 by_ctr() { ctr --address "$socket" --namespace k8s.io "$@"; }
 
@@ -678,286 +601,6 @@ run_script() {
 	(umask 022 && "$@" "$stage/script" </dev/null)
 }
 
-# ---- Facts ----
-
-# One fact, on one line whatever the value.
-fact() {
-	value=$2
-	while :; do
-		case $value in
-		*"$newline"*) value="${value%%"$newline"*} ${value#*"$newline"}" ;;
-		*) break ;;
-		esac
-	done
-	printf '%s %s\n' "$1" "$value"
-}
-
-file_fact() {
-	line=''
-	# A last line without a newline counts as well.
-	if [ -r "$2" ] && { read -r line <"$2" || [ -n "$line" ]; } 2>/dev/null; then
-		fact "$1" "$line"
-	fi
-}
-
-facts_system() {
-	fact euid "$(id -u)"
-	file_fact hostname /proc/sys/kernel/hostname
-	file_fact kernel_name /proc/sys/kernel/ostype
-	file_fact kernel_release /proc/sys/kernel/osrelease
-	fact machine "$(uname -m)"
-	for path in /etc/os-release /usr/lib/os-release; do
-		[ -r "$path" ] || continue
-		sed -n 's/^ID=/os.id /p; s/^VERSION_ID=/os.version /p' "$path"
-		break
-	done
-	fact cpus "$(unset OMP_NUM_THREADS OMP_THREAD_LIMIT; nproc 2>/dev/null || grep -c '^processor' /proc/cpuinfo)"
-	awk '$1 == "MemTotal:" { print "memory_kb", $2; exit }' /proc/meminfo
-	awk 'NR > 1 { print "swap", $1 }' /proc/swaps 2>/dev/null
-	fact clock "$(date +%s)"
-	file_fact machine_id /etc/machine-id
-	for path in / /var /etc; do
-		df -Pk "$path" 2>/dev/null | awk -v path="$path" 'END { print "free_kb", path, $(NF - 2) }'
-	done
-	for key in net/ipv4/ip_forward net/ipv6/conf/default/forwarding \
-		net/bridge/bridge-nf-call-iptables net/bridge/bridge-nf-call-ip6tables; do
-		file_fact "sysctl $key" "/proc/sys/$key"
-	done
-	for name in conntrack cp containerd crictl crio ctr docker ebtables ethtool ip iptables kubectl \
-		kubelet losetup mount nsenter socat tc touch; do
-		! find_command "$name" || fact "command $name" "$found"
-	done
-}
-
-# Addresses stay as the kernel prints them; which one counts is decided on the workstation.
-facts_network() {
-	if find_command ip; then
-		ip -o addr show 2>/dev/null | awk '$3 == "inet" || $3 == "inet6" {
-			sub(/@.*/, "", $2); sub(/\/.*/, "", $4); print "address", $2, $4 }'
-	else
-		[ ! -r /proc/net/fib_trie ] || awk '/\|--/ { at = $2 }
-			/host LOCAL/ && !seen[at]++ { print "address -", at }' /proc/net/fib_trie
-		[ ! -r /proc/net/if_inet6 ] ||
-			sed 's/^\(\(....\)\{7\}....\) .* \([^ ]*\)$/\3 \1/' /proc/net/if_inet6 |
-			awk '{ gsub(/..../, "&:", $2); sub(/:$/, "", $2); print "address", $1, $2 }'
-	fi
-	[ ! -r /proc/net/route ] || awk '$2 == "00000000" && $8 == "00000000" && $1 != "*" {
-		print "default4", $1, $7 }' /proc/net/route
-	[ ! -r /proc/net/ipv6_route ] || awk '$1 ~ /^0+$/ && $2 == "00" && $10 != "lo" {
-		print "default6", $10, $6 }' /proc/net/ipv6_route
-	for path in /proc/net/tcp /proc/net/tcp6; do
-		[ ! -r "$path" ] || awk '$4 == "0A" { n = split($2, part, ":")
-			if (!seen[part[n]]++) print "port", part[n] }' "$path"
-	done
-}
-
-facts_cgroups() {
-	version=$(awk '$2 == "/sys/fs/cgroup" { unified = ($3 == "cgroup2") }
-		$3 == "cgroup" { old = 1 }
-		END { print unified ? 2 : (old ? 1 : 0) }' /proc/mounts)
-	fact cgroup_version "$version"
-	case $version in
-	1) awk '$1 !~ /^#/ && $4 == 1 { print "cgroup_controller", $1 }' /proc/cgroups ;;
-	2) awk '{ for (i = 1; i <= NF; i++) print "cgroup_controller", $i }' /sys/fs/cgroup/cgroup.controllers ;;
-	esac
-}
-
-find_kernel_config() {
-	release=$(uname -r)
-	for path in /proc/config.gz "/boot/config-$release" "/usr/src/linux-$release/.config" \
-		/usr/src/linux/.config "/usr/lib/modules/$release/config" \
-		"/usr/lib/ostree-boot/config-$release" "/usr/lib/kernel/config-$release" \
-		"/usr/src/linux-headers-$release/.config" "/lib/modules/$release/build/.config"; do
-		[ ! -r "$path" ] || return 0
-	done
-	return 1
-}
-
-# The options that kubeadm's SystemVerification looks at, from the first place it looks in.
-facts_kernel() {
-	# As kubeadm does: some kernels carry their configuration in a module.
-	find_kernel_config || { act modprobe configs 2>/dev/null && find_kernel_config; } || return 0
-	fact kernel_config "$path"
-	case $path in *.gz) zcat "$path" ;; *) cat "$path" ;; esac 2>/dev/null |
-		awk -F= '/^CONFIG_((NAMESPACES|NET_NS|PID_NS|IPC_NS|UTS_NS|CGROUPS|CGROUP_(BPF|CPUACCT|DEVICE|FREEZER|PIDS|SCHED|HUGETLB)|CPUSETS|MEMCG|INET|EXT4_FS|PROC_FS|NETFILTER_XT_TARGET_REDIRECT|IP_NF_TARGET_REDIRECT|NETFILTER_XT_MATCH_COMMENT|FAIR_GROUP_SCHED|OVERLAY_FS|AUFS_FS|BLK_DEV_DM|CFS_BANDWIDTH|SECCOMP|SECCOMP_FILTER))=/ {
-			sub(/^CONFIG_/, "", $1); print "kernel_option", $1, $2 }'
-}
-
-# What exists under the paths kubeadm owns, and where it looks for certificate authorities. Further
-# paths are arguments.
-facts_paths() {
-	counted=0
-	for path in /etc/kubernetes /etc/kubernetes/* /etc/kubernetes/manifests/* \
-		/etc/kubernetes/pki/* /etc/kubernetes/pki/etcd/* /var/lib/kubelet \
-		/var/lib/kubelet/config.yaml /var/lib/kubelet/instance-config.yaml \
-		/var/lib/kubelet/kubeadm-flags.env /var/lib/kubelet/pki/kubelet-client-current.pem \
-		/var/lib/etcd /etc/pki /etc/pki/ca-trust /etc/pki/tls/certs /etc/ca-certificates \
-		/usr/share/ca-certificates /usr/local/share/ca-certificates "$@"; do
-		[ "$counted" -lt 1000 ] || break
-		counted=$((counted + 1))
-		if [ -d "$path" ]; then
-			state=empty_directory
-			for entry in "$path"/* "$path"/.[!.]* "$path"/..?*; do
-				if [ -e "$entry" ] || [ -L "$entry" ]; then
-					state=directory
-					break
-				fi
-			done
-			fact "path $state" "$path"
-		elif [ -e "$path" ]; then
-			fact 'path file' "$path"
-		fi
-	done
-}
-
-# Each fact below may take a while. They run at the same time, and each prints once, in one write.
-
-slow_kubelet() {
-	find_command kubelet || return 0
-	fact kubelet_version "$(limited 5 kubelet --version 2>/dev/null)"
-}
-
-slow_hostname() {
-	read -r name </proc/sys/kernel/hostname || return 0
-	found=$(limited 3 getent hosts "$name" 2>/dev/null |
-		awk '!seen[$1]++ { print "hostname_address", $1 }')
-	[ -z "$found" ] || say "$found"
-}
-
-# A login shell, because that is where an operator would have started kubeadm.
-slow_proxies() {
-	found=$({
-		limited 2 sh -lc env 2>/dev/null
-		cat /etc/environment 2>/dev/null
-		say
-	} | sed -n 's/^export  *//; s/^\([A-Za-z0-9_]*_[Pp][Rr][Oo][Xx][Yy]\)=/proxy \1 /p')
-	[ -z "$found" ] || say "$found"
-}
-
-slow_services() {
-	find_init 2>/dev/null
-	names='kubelet containerd crio docker firewalld systemd-resolved'
-	case $init in
-	systemd)
-		# shellcheck disable=SC2086 # one word per service
-		shown=$(limited 5 systemctl show -p LoadState -p ActiveState -p UnitFileState $names 2>/dev/null |
-			awk -v names="$names" '
-				function flush() {
-					if (load == "") return
-					exists = (load != "not-found")
-					enabled = (file ~ /^(enabled|enabled-runtime|static|alias|indirect|generated|transient)$/)
-					active = (state == "active" || state == "activating")
-					print "service", name[++n], exists, enabled, active
-					load = ""; state = ""; file = ""
-				}
-				BEGIN { split(names, name, " ") }
-				/^LoadState=/ { load = substr($0, 11) }
-				/^ActiveState=/ { state = substr($0, 13) }
-				/^UnitFileState=/ { file = substr($0, 15) }
-				/^$/ { flush() }
-				END { flush() }')
-		if [ -z "$shown" ]; then
-			# systemd is installed but not running, as in an image or a rescue system.
-			shown=$(for name in $names; do
-				case $(systemctl is-enabled "$name" 2>/dev/null) in
-				enabled* | static | alias | indirect | generated) say "service $name 1 1 0" ;;
-				?*) say "service $name 1 0 0" ;;
-				*) say "service $name 0 0 0" ;;
-				esac
-			done)
-		fi
-		;;
-	openrc)
-		shown=$(for name in $names; do
-			exists=0 enabled=0 active=0
-			if [ -e "/etc/init.d/$name" ]; then
-				exists=1
-				! is_enabled "$name" || enabled=1
-				! is_active "$name" || active=1
-			fi
-			say "service $name $exists $enabled $active"
-		done)
-		;;
-	*) shown='' ;;
-	esac
-	say "init $init${shown:+$newline$shown}"
-}
-
-# Whether the runtime at a socket answers, asked through crictl or, for containerd, ctr.
-slow_runtime() {
-	socket=${1#unix://}
-	name='' version='' ready=0 error=''
-	if find_command crictl && answer=$(limited 3 crictl --runtime-endpoint "unix://$socket" version 2>&1); then
-		name=$(say "$answer" | awk '$1 == "RuntimeName:" { print $2 }')
-		version=$(say "$answer" | awk '$1 == "RuntimeVersion:" { print $2 }')
-		answer=$(limited 3 crictl --runtime-endpoint "unix://$socket" info 2>&1)
-		# The order of keys differs between releases, so look at each innermost object as a whole.
-		if say "$answer" | tr -d ' \n' | sed 's/[{}]/\n/g' |
-			grep '"type":"RuntimeReady"' | grep -q '"status":true'; then
-			ready=1
-		else
-			error='the runtime does not say RuntimeReady'
-		fi
-	elif is_containerd; then
-		name=containerd
-		if answer=$(limited 3 ctr --address "$socket" version 2>&1); then
-			version=$(say "$answer" | awk '/^Server/ { server = 1 }
-				server && $1 == "Version:" { print $2; exit }')
-			error=$(limited 3 ctr --address "$socket" plugins ls 2>&1 | awk '
-				$2 == "cri" || $1 ~ /\.cri\./ {
-					if ($NF == "ok") seen = 1
-					else if ($NF != "skip") bad = bad " " $1 "." $2 ": " $NF }
-				END {
-					if (bad != "") print "CRI plugin not loaded:" bad
-					else if (!seen) print "the CRI plugin is disabled in the configuration of containerd" }')
-			[ -n "$error" ] || ready=1
-		else
-			error=$answer
-		fi
-	elif find_command crictl; then
-		error=$answer
-	else
-		error='crictl is needed to ask this runtime, and is not installed'
-	fi
-	say "runtime.socket unix://$socket
-runtime.name $name
-runtime.version $version
-runtime.ready $ready
-$(fact runtime.error "$(printf '%.500s' "$error")")"
-}
-
-# facts [--socket SOCKET] [PATH...]
-facts() {
-	chosen=''
-	if [ "${1-}" = --socket ]; then
-		chosen=$2
-		shift 2
-	fi
-	sockets=''
-	for path in /var/run/containerd/containerd.sock /var/run/crio/crio.sock /var/run/cri-dockerd.sock; do
-		[ -S "$path" ] || continue
-		sockets="$sockets unix://$path"
-		chosen=${chosen:-$path}
-	done
-	{
-		slow_kubelet &
-		slow_hostname &
-		slow_proxies &
-		slow_services &
-		[ -z "$chosen" ] || slow_runtime "$chosen" &
-		wait
-	} | {
-		facts_system
-		facts_network
-		facts_cgroups
-		facts_kernel
-		facts_paths "$@"
-		for path in $sockets; do fact cri_socket "$path"; done
-		cat
-		say end
-	} | tr -d '\000-\011\013-\037\177'
-}
-
 # ---- Entry ----
 
 main() {
@@ -986,7 +629,6 @@ main() {
 	*) exec </dev/null ;;
 	esac
 	case $subcommand in
-	facts) facts "$@" ;;
 	install) install_batch ;;
 	receive) receive "$@" ;;
 	read) read_files "$@" ;;
