@@ -4,6 +4,7 @@
 //! a [`Pace`] may keep further hosts from beginning.
 
 mod connections;
+mod links;
 mod merge;
 mod pace;
 mod run;
@@ -12,6 +13,7 @@ mod step;
 mod trust;
 
 pub use connections::{Fleet, Link};
+pub use links::{Dial, LinkState, Place, try_links};
 pub use merge::{Merge, Part};
 pub use pace::{BadShare, Budget, Pace, Share};
 pub use run::{Outcome, run_all};

@@ -2,6 +2,8 @@
 
 use crate::inventory::Role;
 
+pub use crate::fleet::LinkState;
+
 const KUBELET: u16 = 10250;
 const ETCD_CLIENT: u16 = 2379;
 const ETCD_PEER: u16 = 2380;
@@ -22,21 +24,6 @@ pub struct Link {
     pub port: u16,
     /// Who talks there.
     pub purpose: &'static str,
-}
-
-/// How a link was found to be.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum LinkState {
-    /// Data of any size gets through and comes back.
-    Open,
-    /// The host, or something on the way, refuses.
-    Refused(String),
-    /// No answer.
-    Silent,
-    /// It can be connected to, but packets of full size do not arrive.
-    Stalled,
-    /// It could not be tried, because of this.
-    Untested(String),
 }
 
 /// The links to be tried.

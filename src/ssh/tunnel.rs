@@ -29,7 +29,20 @@ impl Connection {
     /// A tunnel that is not read from holds up everything else on the connection once a few MiB are
     /// waiting in it.
     pub async fn tunnel(&self, host: &str, port: u16) -> Result<Tunnel, SshError> {
-        let kind = match self.open_direct(host, port, OPEN_TIMEOUT).await {
+        self.tunnel_within(host, port, OPEN_TIMEOUT).await
+    }
+
+    /// As [`Self::tunnel`], where the server may take so long to connect.
+    ///
+    /// # Errors
+    /// The server cannot connect there, may not, or does not say within `limit` whether it can.
+    pub async fn tunnel_within(
+        &self,
+        host: &str,
+        port: u16,
+        limit: Duration,
+    ) -> Result<Tunnel, SshError> {
+        let kind = match self.open_direct(host, port, limit).await {
             Ok(channel) => {
                 return Ok(Tunnel { stream: channel.into_stream(), _connection: self.clone() });
             }
@@ -38,7 +51,7 @@ impl Connection {
                 ChannelOpenFailure::AdministrativelyProhibited => TunnelError::Prohibited,
                 other => TunnelError::Other(other.description().to_owned()),
             },
-            Err(NotOpened::Silent) => TunnelError::Silent(OPEN_TIMEOUT),
+            Err(NotOpened::Silent) => TunnelError::Silent(limit),
             Err(NotOpened::Lost(error)) => return Err(error),
         };
         Err(SshError::Tunnel { target: endpoint(host, port), kind })
