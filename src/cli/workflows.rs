@@ -89,6 +89,9 @@ pub(super) fn run(
         let origin = inventory::origin(&global.inventory);
         Failure::usage(format!("{command} needs a [cluster] section, and {origin} has none"))
     })?;
+    if let Some(mistakes) = &selected.inventory.not_yet {
+        return Err(Failure::usage(mistakes));
+    }
     let cluster = Cluster::resolve(section).map_err(Failure::usage)?;
     let (pace, timeout) = (global.pace(), global.timeout);
     let mode = if args.dry_run { Mode::DryRun } else { Mode::Apply };
@@ -112,6 +115,7 @@ pub(super) fn run(
             let options = RunOptions {
                 mode,
                 ignore,
+                survey: false,
                 upload_certs,
                 parallel: pace.parallel,
                 cancel: stop.clone(),

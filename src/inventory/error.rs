@@ -68,7 +68,7 @@ impl Mistakes {
         Self { origin: origin.to_owned(), text: text.to_owned(), problems }
     }
 
-    /// How many there are; never 0.
+    /// How many there are; in an error never 0.
     pub fn count(&self) -> usize {
         self.problems.len()
     }

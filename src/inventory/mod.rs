@@ -25,6 +25,7 @@ mod ssh;
 mod suggest;
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use error::{InventoryError, Mistakes};
@@ -54,15 +55,20 @@ pub fn parse_duration(text: &str) -> Result<Duration, &'static str> {
 /// Reads an inventory from text: JSON where it begins with `{` or `origin` ends with `.json`, else
 /// TOML. `directory` is where relative paths start, `origin` what errors call the document.
 pub fn parse(text: &str, directory: &Path, origin: &str) -> Result<Inventory, InventoryError> {
-    let mut problems = error::Problems::default();
+    let (mut problems, mut not_yet) = (error::Problems::default(), error::Problems::default());
     let paths = paths::Paths::new(directory);
     let syntax = read::Syntax::of(text, origin);
     let inventory = read::read(text, syntax, &mut problems)
-        .map(|document| resolve::resolve(&document, text, &paths, &mut problems));
+        .map(|document| resolve::resolve(&document, text, &paths, &mut problems, &mut not_yet));
     match inventory {
-        Some(inventory) if problems.is_empty() => Ok(inventory),
+        Some(inventory) if problems.is_empty() => {
+            let mistakes = error::Mistakes::new(origin, text, not_yet.into_vec());
+            let not_yet = Some(Arc::new(mistakes)).filter(|mistakes| mistakes.count() > 0);
+            Ok(Inventory { not_yet, ..inventory })
+        }
         _ => {
-            let mistakes = error::Mistakes::new(origin, text, problems.into_vec());
+            let all = problems.into_vec().into_iter().chain(not_yet.into_vec()).collect();
+            let mistakes = error::Mistakes::new(origin, text, all);
             Err(InventoryError::Invalid(Box::new(mistakes)))
         }
     }

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
 use serde_json::{Map, Value};
 
+use super::error::Mistakes;
 use super::ssh::{JumpHost, SshSettings};
 
 /// A resolved inventory: every host with its settings, and the cluster they form.
@@ -33,6 +35,8 @@ pub struct Inventory {
     pub hooks: Vec<HookSection>,
     /// `[preflight] ignore`: check names, lower-cased; `all` stands alone.
     pub preflight_ignore: Vec<String>,
+    /// What of the document is right, and more than the workflows that change hosts can do yet.
+    pub not_yet: Option<Arc<Mistakes>>,
 }
 
 /// One host, with group and default settings folded in.

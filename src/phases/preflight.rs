@@ -1,8 +1,10 @@
 //! What preflight means in every workflow: facts, checks, a verdict.
 
+pub mod fleet;
+
 use crate::inventory::Role;
 use crate::node::facts::Facts;
-use crate::preflight::{self, Membership, Target};
+use crate::preflight::{self, CheckResult, Membership, Target};
 use crate::report::{Event, Severity};
 
 use super::{Context, PhaseError};
@@ -14,9 +16,7 @@ pub use crate::preflight::Workflow;
 /// # Errors
 /// The host cannot be reached, or a check failed that is not to be ignored.
 pub async fn check(context: &Context, workflow: Workflow) -> Result<(), PhaseError> {
-    let facts = context.facts().await?;
-    let target = target(context, facts).await?;
-    let mut results = preflight::evaluate(workflow, &target, facts);
+    let mut results = examine(context, workflow).await?;
     preflight::ignore(&mut results, &context.run.options().ignore);
 
     let emit = |name: &str, severity: Severity, message: String| {
@@ -45,6 +45,16 @@ pub async fn check(context: &Context, workflow: Workflow) -> Result<(), PhaseErr
         return Ok(());
     }
     Err(PhaseError::Preflight { count: failed.len(), names: failed })
+}
+
+/// Make the checks of a workflow on this host.
+///
+/// # Errors
+/// The host cannot be reached, or does not tell its facts.
+async fn examine(context: &Context, workflow: Workflow) -> Result<Vec<CheckResult>, PhaseError> {
+    let facts = context.facts().await?;
+    let target = target(context, facts).await?;
+    Ok(preflight::evaluate(workflow, &target, facts))
 }
 
 async fn target(context: &Context, facts: &Facts) -> Result<Target, PhaseError> {

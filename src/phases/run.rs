@@ -1,5 +1,6 @@
 //! One run of a workflow: what its tasks share, typed, each part made once when it is first needed.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -16,6 +17,7 @@ use crate::report::{Event, Reporter};
 use crate::ssh::Connector;
 
 use super::control_plane::ControlPlane;
+use super::preflight::fleet;
 use super::prepare::artifacts::Artifacts;
 use super::{Context, PhaseError};
 
@@ -34,6 +36,8 @@ pub struct RunOptions {
     pub mode: Mode,
     /// Lower-case names of checks whose errors only warn.
     pub ignore: Vec<String>,
+    /// Facts cover what only preflight over the fleet asks: names, and the disk of etcd.
+    pub survey: bool,
     /// `--upload-certs`.
     pub upload_certs: bool,
     /// Connections set up at once.
@@ -59,6 +63,8 @@ pub struct Run {
     cluster: Cluster,
     fleet: Arc<Fleet>,
     hosts: Vec<Arc<HostState>>,
+    /// Where each host is in `hosts`.
+    by_name: HashMap<String, usize>,
     control_plane: ControlPlane,
     artifacts: Artifacts,
     started: OffsetDateTime,
@@ -74,6 +80,8 @@ impl Run {
         options: RunOptions,
     ) -> Self {
         let hosts: Vec<Arc<HostState>> = selected.into_iter().map(HostState::new).collect();
+        let names = hosts.iter().map(|state| state.host.name.clone());
+        let by_name = names.zip(0..).collect();
         // The control plane is needed for joins even where it was not selected itself.
         let first = inventory.hosts.iter().find(|host| host.role == Role::ControlPlane);
         let first = first.map(|first| {
@@ -89,6 +97,7 @@ impl Run {
             inventory,
             cluster,
             hosts,
+            by_name,
         }
     }
 
@@ -145,8 +154,13 @@ impl Run {
         phase: &'static str,
         parts: Option<Vec<&'static str>>,
     ) -> Option<Context> {
-        let state = self.hosts.iter().find(|state| state.host.name == host)?;
+        let state = &self.hosts[*self.by_name.get(host)?];
         Some(Context::new(self.clone(), state.clone(), phase, parts))
+    }
+
+    /// The connections to hosts.
+    pub(super) fn fleet(&self) -> &Fleet {
+        &self.fleet
     }
 
     /// The connection to a host, which is made when it is needed.
@@ -174,11 +188,17 @@ impl Run {
 
     /// A host's facts, gathered at the first use.
     pub(super) async fn facts<'a>(&self, state: &'a HostState) -> Result<&'a Facts, PhaseError> {
-        let request = FactsRequest {
-            cri_socket: self.cluster.section.cri_socket.clone(),
-            paths: vec![self.cluster.section.etcd.data_dir.clone()],
+        let section = &self.cluster.section;
+        let mut request = FactsRequest {
+            cri_socket: section.cri_socket.clone(),
+            paths: vec![section.etcd.data_dir.clone()],
             ..FactsRequest::default()
         };
+        if self.options.survey {
+            request.names = fleet::names(section, &self.inventory.hosts, &state.host.name);
+            let has_etcd = matches!(state.host.role, Role::ControlPlane | Role::Etcd);
+            request.fsync = has_etcd.then(|| section.etcd.data_dir.clone());
+        }
         let gather = || async { Ok(self.node(state).await?.facts(&request).await?) };
         state.facts.get_or_try_init(gather).await
     }

@@ -20,12 +20,14 @@ use super::rules;
 
 use toml::Spanned;
 
-/// Resolves a whole document; `text` is its source.
+/// Resolves a whole document; `text` is its source. What is right and only more than the workflows can do yet goes to
+/// `not_yet`.
 pub(super) fn resolve(
     document: &Document,
     text: &str,
     paths: &Paths,
     problems: &mut Problems,
+    not_yet: &mut Problems,
 ) -> Inventory {
     let (section, subnets) = document
         .cluster
@@ -35,7 +37,7 @@ pub(super) fn resolve(
     let tables = Tables::of_document(document, text, paths, problems);
     let hosts = hosts::resolve(document, &subnets, &tables, problems);
     if let Some(cluster) = &document.cluster {
-        check_roles(document, &cluster.span(), problems);
+        check_roles(document, &cluster.span(), not_yet);
     }
     // A host with a mistake is missing here; selections that name it are not mistakes too.
     let selectable = if problems.is_empty() { Some(hosts.as_slice()) } else { None };
@@ -50,10 +52,11 @@ pub(super) fn resolve(
         preflight_ignore: extras::preflight_ignore(&document.preflight, problems),
         hosts,
         jump_hosts: tables.into_jump_hosts(),
+        not_yet: None,
     }
 }
 
-/// What a cluster needs of its hosts' roles, as far as this version goes.
+/// What workflows need of the hosts' roles, as far as this version goes. Preflight looks at any.
 fn check_roles(document: &Document, cluster: &Span, problems: &mut Problems) {
     use super::error::Fault;
     let mut first: Option<Span> = None;

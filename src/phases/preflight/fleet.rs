@@ -1,0 +1,219 @@
+//! Preflight over a whole fleet: the facts of every host at once, what hosts find when they try each other, and every
+//! check. The result is data; nothing on a host is changed.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::fleet::{Dial, Place, Step, StepError, try_links};
+use crate::inventory::{ClusterSection, Host, Role};
+use crate::node::facts::Facts;
+use crate::phases::{PhaseError, Run};
+use crate::preflight::fleet::{FleetHost, evaluate};
+use crate::preflight::links::{self, Link, LinkState};
+use crate::preflight::{CheckResult, Workflow, ignore};
+
+/// More names than this are not asked for: each costs the host a process.
+const NAMES: usize = 20;
+
+/// What was found.
+pub struct Survey {
+    /// By host, in the order of the run.
+    pub hosts: Vec<SurveyedHost>,
+    /// The connections between hosts that were tried; indices are those of `hosts`.
+    pub links: Vec<(Link, LinkState)>,
+    /// How links were chosen, where not every pair was tried.
+    pub sample: Option<String>,
+}
+
+/// What was found on one host.
+pub struct SurveyedHost {
+    /// The host.
+    pub host: Host,
+    /// Whether it could be looked at.
+    pub state: State,
+}
+
+/// Whether a host could be looked at.
+pub enum State {
+    /// It could.
+    Checked(Box<Checked>),
+    /// It could not be reached.
+    Unreachable(String),
+    /// It did not say what was asked, or not sensibly.
+    Failed(String),
+    /// The run ended before it began there.
+    NotStarted,
+}
+
+/// A host that was looked at.
+pub struct Checked {
+    /// What it said.
+    pub facts: Facts,
+    /// kubeadm's checks.
+    pub kubeadm: Vec<CheckResult>,
+    /// The fleet's.
+    pub fleet: Vec<CheckResult>,
+}
+
+/// What is checked.
+#[derive(Debug, Clone, Copy)]
+pub struct Scope {
+    /// For this workflow on every host; `None` for what apply would do with each.
+    pub workflow: Option<Workflow>,
+    /// Whether hosts try each other's ports.
+    pub links: bool,
+}
+
+impl Scope {
+    /// What would happen on this host. `first` is the control plane that others join.
+    fn workflow_of(self, host: &Host, first: Option<&str>) -> Workflow {
+        self.workflow.unwrap_or(match host.role {
+            Role::ControlPlane if first == Some(&host.name) => Workflow::Init,
+            Role::ControlPlane => Workflow::JoinControlPlane,
+            Role::Worker => Workflow::JoinWorker,
+            // Only root is needed for what fleetadm does there so far.
+            Role::Etcd => Workflow::Reset,
+        })
+    }
+
+    /// A host that leaves needs no fleet around it.
+    fn covers_fleet(self) -> bool {
+        self.workflow != Some(Workflow::Reset)
+    }
+}
+
+impl StepError for PhaseError {
+    fn is_unreachable(&self) -> bool {
+        self.unreachable()
+    }
+}
+
+/// Look at `hosts`, which are those of the run, and make every check. `step` says how fast, and is told how it goes.
+pub async fn survey(run: &Arc<Run>, hosts: &[Host], step: &Step, scope: Scope) -> Survey {
+    let first = run.inventory().hosts.iter().find(|host| host.role == Role::ControlPlane);
+    let first = first.map(|host| host.name.as_str());
+    let found: Mutex<HashMap<&str, State>> = Mutex::default();
+    step.run(hosts, async |task| {
+        let workflow = scope.workflow_of(task.host, first);
+        let result = look(run, &task.host.name, step.name, workflow).await;
+        let (state, result) = match result {
+            Ok(checked) => (State::Checked(Box::new(checked)), Ok(())),
+            Err(error) if error.unreachable() => {
+                (State::Unreachable(error.to_string()), Err(error))
+            }
+            Err(error) => (State::Failed(error.to_string()), Err(error)),
+        };
+        found.lock().unwrap_or_else(PoisonError::into_inner).insert(&task.host.name, state);
+        result
+    })
+    .await;
+    let mut found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let hosts = hosts.iter().map(|host| SurveyedHost {
+        host: host.clone(),
+        state: found.remove(host.name.as_str()).unwrap_or(State::NotStarted),
+    });
+    let mut survey = Survey { hosts: hosts.collect(), links: Vec::new(), sample: None };
+    if scope.covers_fleet() {
+        if scope.links {
+            survey.try_links(run, step).await;
+        }
+        survey.check_fleet(&run.cluster().section);
+    }
+    survey.ignore(&run.options().ignore);
+    survey
+}
+
+async fn look(
+    run: &Arc<Run>,
+    host: &str,
+    phase: &'static str,
+    workflow: Workflow,
+) -> Result<Checked, PhaseError> {
+    let context = run
+        .context(host, phase, None)
+        .ok_or_else(|| PhaseError::State(format!("{host} is not part of this run")))?;
+    let kubeadm = super::examine(&context, workflow).await?;
+    Ok(Checked { facts: context.facts().await?.clone(), kubeadm, fleet: Vec::new() })
+}
+
+impl Survey {
+    /// The hosts that could be looked at, with their place in the list.
+    fn checked(&self) -> impl Iterator<Item = (usize, &Host, &Checked)> {
+        self.hosts.iter().enumerate().filter_map(|(index, surveyed)| match &surveyed.state {
+            State::Checked(checked) => Some((index, &surveyed.host, &**checked)),
+            _ => None,
+        })
+    }
+
+    async fn try_links(&mut self, run: &Run, step: &Step) {
+        let (indices, places): (Vec<usize>, Vec<Place<'_>>) = self
+            .checked()
+            .map(|(index, host, checked)| (index, place(host, &checked.facts)))
+            .unzip();
+        let roles: Vec<Role> = places.iter().map(|place| place.host.role).collect();
+        let plan = links::plan(&roles, run.cluster().section.api_server.bind_port);
+        let dial = |link: &Link| Dial { from: link.from, to: link.to, port: link.port };
+        let dials: Vec<Dial> = plan.links.iter().map(dial).collect();
+        let (parallel, cancel) = (step.pace.parallel, &step.cancel);
+        let states = try_links(run.fleet(), &places, &dials, parallel, cancel).await;
+        drop(places);
+        let named = |link: Link| Link { from: indices[link.from], to: indices[link.to], ..link };
+        self.links = plan.links.into_iter().map(named).zip(states).collect();
+        self.sample = plan.sample;
+    }
+
+    fn check_fleet(&mut self, cluster: &ClusterSection) {
+        let mut position = vec![None; self.hosts.len()];
+        let mut hosts = Vec::new();
+        for (index, host, checked) in self.checked() {
+            position[index] = Some(hosts.len());
+            hosts.push(FleetHost {
+                name: &host.name,
+                address: &host.address,
+                role: host.role,
+                advertise: host.advertise_address,
+                already: super::membership(host.role, &checked.facts),
+                facts: &checked.facts,
+            });
+        }
+        let links = self.links.iter().filter_map(|(link, state)| {
+            let (from, to) = (position[link.from]?, position[link.to]?);
+            Some((Link { from, to, ..link.clone() }, state.clone()))
+        });
+        let links: Vec<(Link, LinkState)> = links.collect();
+        let mut results = evaluate(Some(cluster), &hosts, &links).into_iter();
+        for surveyed in &mut self.hosts {
+            if let State::Checked(checked) = &mut surveyed.state {
+                checked.fleet = results.next().unwrap_or_default();
+            }
+        }
+    }
+
+    fn ignore(&mut self, names: &[String]) {
+        for surveyed in &mut self.hosts {
+            if let State::Checked(checked) = &mut surveyed.state {
+                ignore(&mut checked.kubeadm, names);
+                ignore(&mut checked.fleet, names);
+            }
+        }
+    }
+}
+
+/// Where others reach a host, and how large its packets are.
+fn place<'a>(host: &'a Host, facts: &Facts) -> Place<'a> {
+    let address = host.advertise_address.or_else(|| facts.default_addresses.first().copied());
+    let carries = |address: IpAddr| {
+        facts.interfaces.iter().find(|interface| interface.addresses.contains(&address))
+    };
+    let mtu = address.and_then(carries).map_or(1500, |interface| interface.mtu);
+    Place { host, address, mtu }
+}
+
+/// The names a host is asked for: the endpoint's, its own, and those of the first others of the inventory.
+pub(in crate::phases) fn names(cluster: &ClusterSection, all: &[Host], own: &str) -> Vec<String> {
+    let endpoint = cluster.control_plane_endpoint.iter().map(|endpoint| endpoint.host.as_str());
+    let others = all.iter().map(|host| host.name.as_str()).filter(|name| *name != own);
+    let names = endpoint.chain([own]).chain(others.take(NAMES));
+    names.filter(|name| name.parse::<IpAddr>().is_err()).map(str::to_owned).collect()
+}
