@@ -4,6 +4,7 @@ use std::io::{BufRead, IsTerminal, Write};
 use std::sync::Arc;
 
 use crate::cluster::Cluster;
+use crate::fleet::Fleet;
 use crate::inventory::{self, Host, Role, fold_hosts};
 use crate::phases::{Mode, Run, RunOptions};
 use crate::workflow::{self, APPLY, Choice, Phase, RESET};
@@ -117,11 +118,11 @@ pub(super) fn run(
                 ignore,
                 survey: false,
                 upload_certs,
-                parallel: pace.parallel,
                 cancel: stop.clone(),
                 reporter,
             };
-            let run = Run::new(selected.inventory, selected.hosts, cluster, connector, options);
+            let fleet = Arc::new(Fleet::new(connector, pace.parallel));
+            let run = Run::new(selected.inventory, selected.hosts, cluster, fleet, options);
             workflow::run(Arc::new(run), phases, workflow::Options { pace, choice, timeout, stop })
                 .await;
             Ok(())

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::pace::Pace;
 use super::run::{self, run_all};
 use crate::inventory::{Host, fold_hosts};
-use crate::report::{Event, Outcome, Reporter};
+use crate::report::{Event, Outcome, Reporter, Unit};
 
 /// The step, and how it is run.
 pub struct Step {
@@ -56,10 +56,10 @@ impl Task<'_> {
         self.step.reporter.emit(Event::Warning { host, phase, text: text.into() });
     }
 
-    /// Tell how far a transfer is, in bytes.
-    pub fn progress(&self, bytes: u64, of: u64) {
+    /// Tell how far the work is.
+    pub fn progress(&self, done: u64, of: u64, unit: Unit) {
         let (host, phase) = self.names();
-        self.step.reporter.emit(Event::Progress { host, phase, bytes, of });
+        self.step.reporter.emit(Event::Progress { host, phase, done, of, unit });
     }
 
     /// Tell of a line that a command printed.

@@ -14,6 +14,7 @@ mod diff;
 mod error;
 pub mod facts;
 mod files;
+mod kernel;
 mod over_ssh;
 mod payload;
 mod runtime;

@@ -1,6 +1,7 @@
 //! What preflight means in every workflow: facts, checks, a verdict.
 
 pub mod fleet;
+pub mod images;
 
 use crate::inventory::Role;
 use crate::node::facts::Facts;

@@ -14,7 +14,6 @@ use crate::inventory::{Host, Inventory, Role};
 use crate::node::facts::{Facts, FactsRequest};
 use crate::node::{self, Node, SshTransport};
 use crate::report::{Event, Reporter};
-use crate::ssh::Connector;
 
 use super::control_plane::ControlPlane;
 use super::preflight::fleet;
@@ -31,6 +30,7 @@ pub enum Mode {
 }
 
 /// How a run behaves.
+#[derive(Clone)]
 pub struct RunOptions {
     /// Whether hosts and cluster may be touched.
     pub mode: Mode,
@@ -40,8 +40,6 @@ pub struct RunOptions {
     pub survey: bool,
     /// `--upload-certs`.
     pub upload_certs: bool,
-    /// Connections set up at once.
-    pub parallel: usize,
     /// Fires when the operator wants the run to stop.
     pub cancel: CancellationToken,
     /// Where events go.
@@ -71,12 +69,12 @@ pub struct Run {
 }
 
 impl Run {
-    /// A run over `selected` hosts. Nothing is contacted yet.
+    /// A run over `selected` hosts, by the connections of `fleet`. Nothing is contacted yet.
     pub fn new(
         inventory: Arc<Inventory>,
         selected: Vec<Host>,
         cluster: Cluster,
-        connector: Connector,
+        fleet: Arc<Fleet>,
         options: RunOptions,
     ) -> Self {
         let hosts: Vec<Arc<HostState>> = selected.into_iter().map(HostState::new).collect();
@@ -89,7 +87,7 @@ impl Run {
             state.cloned().unwrap_or_else(|| HostState::new(first.clone()))
         });
         Self {
-            fleet: Arc::new(Fleet::new(connector, options.parallel)),
+            fleet,
             control_plane: ControlPlane::new(first),
             artifacts: Artifacts::new(inventory.artifacts.clone()),
             started: OffsetDateTime::now_utc(),

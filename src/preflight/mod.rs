@@ -15,5 +15,5 @@ pub mod links;
 mod result;
 
 pub use catalogue::remedy;
-pub use kubeadm::{Membership, Target, Workflow, evaluate};
+pub use kubeadm::{Membership, Target, Workflow, evaluate, image_pull};
 pub use result::{CheckResult, Finding, ignore};

@@ -81,16 +81,18 @@ pub enum Event {
         /// The note.
         text: String,
     },
-    /// How far a transfer is; told now and then.
+    /// How far a task is; told now and then.
     Progress {
         /// Inventory name.
         host: String,
         /// `workflow/phase`.
         phase: String,
-        /// Bytes so far.
-        bytes: u64,
-        /// Bytes in all.
+        /// So much so far.
+        done: u64,
+        /// So much in all.
         of: u64,
+        /// Of what.
+        unit: Unit,
     },
     /// A line a remote command printed.
     Output {
@@ -171,6 +173,15 @@ pub enum Event {
         /// Lines of text.
         text: String,
     },
+}
+
+/// What progress is counted in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unit {
+    /// Bytes.
+    Bytes,
+    /// Container images.
+    Images,
 }
 
 /// How a task ended.

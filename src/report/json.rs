@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::summary::Summary;
-use super::{Event, Outcome, Severity};
+use super::{Event, Outcome, Severity, Unit};
 
 /// Write one event as one line, or, where it is about several hosts' output, as one for each host. A closed
 /// standard output ends the output, not the run.
@@ -113,9 +113,17 @@ fn object(event: &Event) -> Value {
             json!({"kind": "warning", "host": host, "phase": phase, "text": text})
         }
         Event::Note { host, text } => json!({"kind": "note", "host": host, "text": text}),
-        Event::Progress { host, phase, bytes, of } => {
-            json!({"kind": "progress", "host": host, "phase": phase, "bytes": bytes, "of": of})
-        }
+        Event::Progress { host, phase, done, of, unit } => json!({
+            "kind": "progress",
+            "host": host,
+            "phase": phase,
+            "done": done,
+            "of": of,
+            "unit": match unit {
+                Unit::Bytes => "bytes",
+                Unit::Images => "images",
+            },
+        }),
         Event::Merged { folded, exit_code, ended, stdout, stderr, left_out, .. } => json!({
             "kind": "merged",
             "same_on": folded,

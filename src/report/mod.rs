@@ -10,7 +10,7 @@ mod summary;
 mod terminal;
 mod text;
 
-pub use event::{Event, Outcome, Severity};
+pub use event::{Event, Outcome, Severity, Unit};
 pub use question::{NoAnswer, Prompter, Question};
 pub use record::{Record, RecordFile};
 pub use render::{Format, Options, Renderer};

@@ -187,10 +187,10 @@ impl Screen {
                 self.running.push(Running { host, phase, percent: None });
                 self.show_progress();
             }
-            Event::Progress { host, phase, bytes, of } => {
+            Event::Progress { host, phase, done, of, .. } => {
                 let mine = |task: &&mut Running| task.host == *host && task.phase == *phase;
                 if let Some(task) = self.running.iter_mut().find(mine) {
-                    task.percent = (bytes * 100).checked_div(*of);
+                    task.percent = (done * 100).checked_div(*of);
                 }
                 self.show_progress();
             }

@@ -282,6 +282,48 @@ service_log() {
 	[ "$init" != systemd ] || journalctl --no-pager --quiet --lines "$2" --unit "$1" 2>/dev/null || :
 }
 
+# ---- The kernel ----
+
+# modules NAME...: load those that are not there.
+load_modules() {
+	for name in "$@"; do
+		if [ -d "/sys/module/$name" ]; then
+			say "unchanged $name"
+		else
+			act modprobe -- "$name" || die "the module $name cannot be loaded"
+			say "changed $name"
+		fi
+	done
+}
+
+# sysctls KEY=VALUE..., with slashes in the key. Not with `read`, to which the kernel gives one digit only.
+set_sysctls() {
+	for setting in "$@"; do
+		key=${setting%%=*} wanted=${setting#*=}
+		require_plain_path "/proc/sys/$key"
+		[ -e "/proc/sys/$key" ] || die "$key: this kernel has no such setting"
+		if [ "$(cat "/proc/sys/$key")" = "$wanted" ]; then
+			say "unchanged $key"
+		else
+			act_on_sysctl || die "$key: cannot be set to $wanted"
+			say "changed $key"
+		fi
+	done
+}
+act_on_sysctl() { [ "$dry_run" = yes ] || printf '%s\n' "$wanted" 2>/dev/null >"/proc/sys/$key"; }
+
+# swapoff DEVICE...: those of them that are in use.
+swap_off() {
+	for device in "$@"; do
+		if awk -v device="$device" '$1 == device { f = 1 } END { exit !f }' /proc/swaps; then
+			act swapoff -- "$device" || die "$device: swapping there cannot be ended; is there enough memory?"
+			say "changed $device"
+		else
+			say "unchanged $device"
+		fi
+	done
+}
+
 # ---- Container runtime ----
 
 use_socket() {
@@ -636,6 +678,9 @@ main() {
 	remove) remove_files "$@" ;;
 	service) service "$@" ;;
 	log) service_log "$@" ;;
+	modules) load_modules "$@" ;;
+	sysctls) set_sysctls "$@" ;;
+	swapoff) swap_off "$@" ;;
 	images) images "$@" ;;
 	unmount) unmount "$@" ;;
 	empty) empty "$@" ;;

@@ -13,6 +13,7 @@ use super::remote::Remote;
 use super::{CopyError, CopyMode};
 use crate::fleet::Task;
 use crate::node::transport::Transport;
+use crate::report::Unit;
 
 /// How often a transfer says how far it is.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(500);
@@ -124,7 +125,7 @@ async fn receive(
         through += data.len() as u64;
         if told.elapsed() >= PROGRESS_INTERVAL {
             told = Instant::now();
-            task.progress(through.min(size), size);
+            task.progress(through.min(size), size, Unit::Bytes);
         }
         incoming.push(data)
     };

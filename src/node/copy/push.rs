@@ -13,6 +13,7 @@ use super::{CopyError, CopyMode};
 use crate::fleet::Task;
 use crate::node::diff;
 use crate::node::transport::Transport;
+use crate::report::Unit;
 
 /// Files up to this size are shown with their difference, in bytes.
 const MAX_DIFF: u64 = 64 << 10;
@@ -98,7 +99,7 @@ impl Push {
         let progress = |bytes| {
             if told.elapsed() >= PROGRESS_INTERVAL {
                 told = Instant::now();
-                task.progress(bytes, size);
+                task.progress(bytes, size, Unit::Bytes);
             }
         };
         let (reader, writer) = tokio::io::duplex(PIPE);

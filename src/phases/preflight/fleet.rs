@@ -12,6 +12,7 @@ use crate::phases::{PhaseError, Run};
 use crate::preflight::fleet::{FleetHost, evaluate};
 use crate::preflight::links::{self, Link, LinkState};
 use crate::preflight::{CheckResult, Workflow, ignore};
+use crate::report::Severity;
 
 /// More names than this are not asked for: each costs the host a process.
 const NAMES: usize = 20;
@@ -54,6 +55,13 @@ pub struct Checked {
     pub kubeadm: Vec<CheckResult>,
     /// The fleet's.
     pub fleet: Vec<CheckResult>,
+}
+
+impl Checked {
+    /// None of kubeadm's checks found an error.
+    pub fn passed_kubeadm(&self) -> bool {
+        self.kubeadm.iter().all(|result| result.severity < Severity::Error)
+    }
 }
 
 /// What is checked.

@@ -13,6 +13,7 @@
 //! host's own name (`Hostname` then only looks at its form).
 
 mod host;
+mod images;
 mod proxy;
 mod rules;
 mod system;
@@ -25,6 +26,8 @@ use ipnet::IpNet;
 use super::result::{CheckResult, Findings};
 use crate::inventory::KubernetesVersion;
 use crate::node::facts::Facts;
+
+pub use images::image_pull;
 
 use rules::Rules;
 
