@@ -1,0 +1,144 @@
+//! What holds for all fleet checks together.
+
+use std::time::Instant;
+
+use proptest::prelude::*;
+
+use super::testing::{Fleet, found};
+use super::*;
+use crate::node::facts::{ClockOffset, Fsync, Route};
+use crate::preflight::links::LinkState;
+use crate::report::Severity;
+use ipnet::IpNet;
+
+#[test]
+fn a_healthy_fleet_has_nothing_to_tell() {
+    let mut fleet = Fleet::healthy(3, 4);
+    fleet.links(|_, _, _| LinkState::Open);
+    assert_eq!(found(&fleet), "");
+    let names = |fleet: &Fleet, host: usize| {
+        let results = fleet.evaluate();
+        results[host].iter().map(|result| result.name.to_string()).collect::<Vec<_>>().join(" ")
+    };
+    insta::assert_snapshot!(names(&fleet, 0), @"");
+    insta::assert_snapshot!(names(&fleet, 3), @"");
+}
+
+#[test]
+fn containers_on_one_machine_are_healthy() {
+    let mut fleet = Fleet::healthy(1, 2);
+    fleet.all(|facts| {
+        facts.virtualization = "docker".to_owned();
+        facts.product_uuid = "4c4c4544-0042-3510-8053-b4c04f564433".to_owned();
+        facts.interfaces[1].physical = false;
+        facts.commands.remove("apparmor_parser");
+        facts.init.services.remove("systemd-timesyncd");
+        for disk in facts.disks.values_mut() {
+            disk.file_system = "overlay".to_owned();
+        }
+    });
+    assert_eq!(found(&fleet), "");
+}
+
+#[test]
+fn what_is_not_told_is_not_held_against_a_host() {
+    let mut fleet = Fleet::healthy(2, 2);
+    fleet.silent.push(Role::ControlPlane);
+    fleet.all(|facts| *facts = Facts::default());
+    assert_eq!(found(&fleet), "");
+}
+
+#[test]
+fn without_a_cluster_hosts_are_compared_all_the_same() {
+    let facts = [Facts::default(), Facts::default()]
+        .map(|facts| Facts { machine_id: "c0ffee".to_owned(), ..facts });
+    let hosts: Vec<_> = facts.iter().map(Fleet::host_of).collect();
+    let results = evaluate(None, &[Role::Worker; 2], &hosts, &[]);
+    let errors = results.iter().flatten().filter(|result| result.severity == Severity::Error);
+    assert!(errors.map(|result| result.name.as_ref()).eq(["UniqueMachineID"; 2]));
+}
+
+/// A thousand hosts, sampled links, and everything wrong everywhere.
+#[test]
+fn a_thousand_hosts_take_no_time() {
+    let mut fleet = Fleet::healthy(3, 997);
+    fleet.links(|_, _, _| LinkState::Silent);
+    let names: Vec<String> = (1..=30).map(|number| format!("node-{number}")).collect();
+    fleet.all(|facts| {
+        facts.machine_id = "c0ffee".to_owned();
+        facts.firewalls = vec!["firewalld".to_owned()];
+        facts.resolved =
+            names.iter().map(|name| (name.clone(), vec!["10.9.9.9".parse().unwrap()])).collect();
+    });
+    assert!(fleet.links.len() > 6000);
+    let started = Instant::now();
+    let results = fleet.evaluate();
+    let took = started.elapsed();
+    assert_eq!(results.len(), 1000);
+    eprintln!("{} links: {took:?}", fleet.links.len());
+    // Without optimisation, on a busy machine; quadratic work takes many times that.
+    assert!(took.as_secs_f64() < 3.0, "{took:?}");
+}
+
+fn text() -> impl Strategy<Value = String> {
+    prop_oneof![
+        Just(String::new()),
+        "[ -~]{0,12}",
+        "\\PC{0,8}",
+        Just("enforcing".to_owned()),
+        Just("nftables inet filter input".to_owned()),
+        Just("99999999999999999999".to_owned()),
+    ]
+}
+
+fn address() -> impl Strategy<Value = IpAddr> {
+    prop_oneof![any::<[u8; 4]>().prop_map(IpAddr::from), any::<[u8; 16]>().prop_map(IpAddr::from)]
+}
+
+prop_compose! {
+    fn any_facts()(
+        texts in proptest::collection::vec(text(), 12),
+        addresses in proptest::collection::vec(address(), 0..4),
+        numbers in any::<[u64; 6]>(),
+        floats in any::<[f64; 3]>(),
+        resolved in proptest::collection::btree_map(text(), proptest::collection::vec(address(), 0..3), 0..4),
+        prefix in 0..=32_u8,
+    ) -> Facts {
+        let mut facts = super::testing::facts(&texts[0], addresses.first().copied().unwrap_or([0; 4].into()), 1);
+        facts.addresses.clone_from(&addresses);
+        facts.default_addresses = addresses;
+        facts.machine_id.clone_from(&texts[1]);
+        facts.product_uuid.clone_from(&texts[2]);
+        facts.kernel_release.clone_from(&texts[3]);
+        facts.selinux.clone_from(&texts[4]);
+        facts.firewalls = vec![texts[5].clone()];
+        facts.ssh_host_keys = vec![(texts[6].clone(), texts[7].clone())];
+        facts.leftovers.ca_sha256.clone_from(&texts[8]);
+        facts.leftovers.changed.insert(texts[9].clone(), numbers[0]);
+        facts.name_servers.insert("/etc/resolv.conf".to_owned(), vec![texts[10].clone()]);
+        facts.sysctls.insert("fs/file-max".to_owned(), texts[11].clone());
+        facts.resolved = resolved;
+        facts.clock = numbers[1];
+        facts.clock_offset = Some(ClockOffset { seconds: floats[0], uncertainty: floats[1] });
+        facts.fsync = Some(Fsync { directory: texts[0].clone(), writes: 1, seconds: floats[2] });
+        for disk in facts.disks.values_mut() {
+            (disk.size_mb, disk.free_mb) = (numbers[2], numbers[3]);
+            (disk.inodes, disk.inodes_free) = (numbers[4], numbers[5]);
+        }
+        if let Some(address) = facts.addresses.iter().find(|address| address.is_ipv4()) {
+            let network = IpNet::new(*address, prefix).unwrap();
+            facts.routes.push(Route { network, device: texts[1].clone(), gateway: None });
+        }
+        facts
+    }
+}
+
+proptest! {
+    #[test]
+    fn whatever_hosts_say_is_judged(all in proptest::collection::vec(any_facts(), 1..5)) {
+        let mut fleet = Fleet::healthy(2, 3);
+        let mut facts = all.into_iter();
+        fleet.all(|host| *host = facts.next().unwrap_or_default());
+        prop_assert_eq!(fleet.evaluate().len(), 5);
+    }
+}
