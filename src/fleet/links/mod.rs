@@ -29,6 +29,9 @@ const ECHO: Duration = Duration::from_secs(3);
 /// Connections tried at the same time from one host. Its SSH server has other guests.
 const AT_ONCE: usize = 16;
 
+/// All that an SSH server says of a connection it could not make.
+const REFUSED: &str = "refused, or no way there";
+
 /// A host, and where others try to reach it.
 #[derive(Debug, Clone, Copy)]
 pub struct Place<'a> {
@@ -56,8 +59,8 @@ pub struct Dial {
 pub enum LinkState {
     /// It can be connected to; where the port was free, packets of full size got through both ways.
     Open,
-    /// The target, or something on the way, refuses, or the source knows no way there.
-    Refused,
+    /// The target, or something on the way, refuses, or the source knows no way there; the source does not say which.
+    Refused(String),
     /// No answer.
     Silent,
     /// It can be connected to, but packets of full size do not arrive.
@@ -167,7 +170,7 @@ async fn one(
             (TunnelError::Refused, None) => {
                 LinkState::Untested("the target could not be made to listen".to_owned())
             }
-            (TunnelError::Refused, _) => LinkState::Refused,
+            (TunnelError::Refused, _) => LinkState::Refused(REFUSED.to_owned()),
             (other, _) => LinkState::Untested(other.to_string()),
         },
         Err(error) => LinkState::Untested(error.to_string()),

@@ -126,7 +126,7 @@ pub async fn survey(run: &Arc<Run>, hosts: &[Host], step: &Step, scope: Scope) -
         if scope.links {
             survey.try_links(run, step).await;
         }
-        survey.check_fleet(&run.cluster().section);
+        survey.check_fleet(run);
     }
     survey.ignore(&run.options().ignore);
     survey
@@ -171,7 +171,8 @@ impl Survey {
         self.sample = plan.sample;
     }
 
-    fn check_fleet(&mut self, cluster: &ClusterSection) {
+    fn check_fleet(&mut self, run: &Run) {
+        let everyone: Vec<Role> = run.inventory().hosts.iter().map(|host| host.role).collect();
         let mut position = vec![None; self.hosts.len()];
         let mut hosts = Vec::new();
         for (index, host, checked) in self.checked() {
@@ -190,7 +191,8 @@ impl Survey {
             Some((Link { from, to, ..link.clone() }, state.clone()))
         });
         let links: Vec<(Link, LinkState)> = links.collect();
-        let mut results = evaluate(Some(cluster), &hosts, &links).into_iter();
+        let mut results =
+            evaluate(Some(&run.cluster().section), &everyone, &hosts, &links).into_iter();
         for surveyed in &mut self.hosts {
             if let State::Checked(checked) = &mut surveyed.state {
                 checked.fleet = results.next().unwrap_or_default();
