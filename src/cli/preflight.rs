@@ -1,19 +1,25 @@
 //! `fleetadm preflight`: every check on every selected host at once, before anything is changed.
 
-use crate::inventory::Role;
-use crate::workflow::{CHECK_APPLY, CHECK_INIT, CHECK_JOIN, CHECK_RESET, Choice};
+use std::sync::Arc;
 
-use super::args::{Global, PreflightArgs, PreflightWorkflow, RunArgs};
+use crate::cluster::Cluster;
+use crate::fleet::{Fleet, Step};
+use crate::inventory::{self, Role};
+use crate::phases::preflight::fleet::{Scope, survey};
+use crate::phases::preflight::{Workflow, images};
+use crate::phases::{Mode, Run, RunOptions};
+
+use super::args::{Global, PreflightArgs, PreflightWorkflow};
 use super::failure::Failure;
-use super::{session, workflows};
+use super::session;
 
 pub fn run(global: &Global, args: PreflightArgs) -> Result<u8, Failure> {
     let mut selected = session::select(global)?;
-    let (phases, role) = match args.workflow {
-        None => (CHECK_APPLY, None),
-        Some(PreflightWorkflow::Init) => (CHECK_INIT, Some(Role::ControlPlane)),
-        Some(PreflightWorkflow::Join) => (CHECK_JOIN, Some(Role::Worker)),
-        Some(PreflightWorkflow::Reset) => (CHECK_RESET, None),
+    let (workflow, role) = match args.workflow {
+        None => (None, None),
+        Some(PreflightWorkflow::Init) => (Some(Workflow::Init), Some(Role::ControlPlane)),
+        Some(PreflightWorkflow::Join) => (None, Some(Role::Worker)),
+        Some(PreflightWorkflow::Reset) => (Some(Workflow::Reset), None),
     };
     if let Some(role) = role {
         selected.hosts.retain(|host| host.role == role);
@@ -21,11 +27,52 @@ pub fn run(global: &Global, args: PreflightArgs) -> Result<u8, Failure> {
             return Err(Failure::usage(format!("preflight: no {role} host is selected")));
         }
     }
-    // Nothing is changed by a check; saying so keeps even the payload off the hosts.
-    let run = RunArgs {
-        dry_run: true,
-        skip_phases: Vec::new(),
-        ignore_preflight_errors: args.ignore_preflight_errors,
-    };
-    workflows::run(global, "preflight", phases, selected, &run, false, Choice::default())
+    let section = selected.inventory.cluster.as_ref().ok_or_else(|| {
+        let origin = inventory::origin(&global.inventory);
+        Failure::usage(format!("preflight needs a [cluster] section, and {origin} has none"))
+    })?;
+    let cluster = Cluster::resolve(section).map_err(Failure::usage)?;
+    let mut ignore = selected.inventory.preflight_ignore.clone();
+    ignore.extend(args.ignore_preflight_errors.iter().map(|name| name.to_lowercase()));
+    let scope = Scope { workflow, links: !args.no_links };
+    let hosts = &selected.hosts.clone();
+    session::contact(global, "preflight", hosts, None, |reporter, cancel, connector| async move {
+        let (pace, timeout) = (global.pace(), global.timeout);
+        let step = Step {
+            name: "preflight",
+            pace,
+            timeout,
+            cancel: cancel.clone(),
+            reporter: reporter.clone(),
+        };
+        let options = RunOptions {
+            mode: Mode::DryRun,
+            ignore,
+            survey: true,
+            upload_certs: false,
+            cancel,
+            reporter,
+        };
+        let fleet = Arc::new(Fleet::new(connector, pace.parallel));
+        let run = Run::new(selected.inventory, selected.hosts, cluster, fleet, options);
+        let run = Arc::new(run);
+        let mut survey = survey(&run, hosts, &step, scope).await;
+        if args.pull_images {
+            images::pull(&run, &mut survey, &step).await;
+        }
+        run.finish().await;
+        for h in &survey.hosts {
+            if let crate::phases::preflight::fleet::State::Checked(c) = &h.state {
+                for r in c.kubeadm.iter().chain(&c.fleet) {
+                    eprintln!(
+                        "{} {} {:?} {:?} {:?}",
+                        h.host.name, r.name, r.severity, r.findings, r.evidence
+                    );
+                }
+                eprintln!("{:?}", c.facts.clock_offset);
+            }
+        }
+        eprintln!("{:?} {:?}", survey.links, survey.sample);
+        Ok(())
+    })
 }

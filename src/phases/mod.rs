@@ -14,7 +14,7 @@ pub mod init;
 pub mod join;
 mod kubelet;
 mod nodes;
-mod preflight;
+pub mod preflight;
 pub mod prepare;
 pub mod reset;
 mod run;
