@@ -12,6 +12,7 @@ mod certificates;
 mod dry_run;
 
 mod files;
+mod fleet_checks;
 mod join_faults;
 mod lifecycle;
 mod listing;

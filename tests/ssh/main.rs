@@ -72,6 +72,7 @@ mod host_keys;
 mod hostile;
 mod jump;
 mod keys;
+mod links;
 mod login;
 mod lost;
 mod odd_hosts;
