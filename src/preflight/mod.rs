@@ -8,12 +8,12 @@
 //! | `catalogue` | what each check looks at, why it matters, and what to do about it |
 //! | `result` | what a check says |
 
-mod catalogue;
+pub mod catalogue;
 pub mod fleet;
 mod kubeadm;
 pub mod links;
 mod result;
 
-pub use catalogue::remedy;
+pub use catalogue::{Explanation, explain, remedy};
 pub use kubeadm::{Membership, Target, Workflow, evaluate, image_pull};
 pub use result::{CheckResult, Finding, ignore};
