@@ -1,5 +1,7 @@
 //! `fleetadm preflight`: every check on every selected host at once, before anything is changed.
 
+mod explain;
+
 use std::sync::Arc;
 
 use crate::cluster::Cluster;
@@ -14,6 +16,9 @@ use super::failure::Failure;
 use super::session;
 
 pub fn run(global: &Global, args: PreflightArgs) -> Result<u8, Failure> {
+    if let Some(check) = &args.explain {
+        return explain::run(check);
+    }
     let mut selected = session::select(global)?;
     let (workflow, role) = match args.workflow {
         None => (None, None),

@@ -35,6 +35,7 @@ pub use ranges::fold_hosts;
 pub use selection::{SelectionError, Sources, select};
 pub use source::{is_standard_input, origin};
 pub use ssh::*;
+pub(crate) use suggest::nearest;
 
 /// Reads an inventory: a file, a program that prints one, or standard input for `-`. Relative paths in
 /// it start at its directory, those of standard input at the current one.

@@ -3,7 +3,7 @@
 /// The candidate that `word` most likely meant, if any is near enough to be worth saying.
 ///
 /// Case, `-` and `_` do not count, so kubeadm's `podSubnet` finds `pod_subnet`.
-pub(super) fn nearest<'a>(
+pub(crate) fn nearest<'a>(
     word: &str,
     candidates: impl IntoIterator<Item = &'a str>,
 ) -> Option<&'a str> {

@@ -14,6 +14,6 @@ mod kubeadm;
 pub mod links;
 mod result;
 
-pub use catalogue::{Explanation, explain, remedy};
+pub use catalogue::{Explanation, Source, all, explain, remedy};
 pub use kubeadm::{Membership, Target, Workflow, evaluate, image_pull};
 pub use result::{CheckResult, Finding, ignore};
