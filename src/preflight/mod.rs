@@ -4,11 +4,13 @@
 //! |---|---|
 //! | `kubeadm` | kubeadm's own checks, of one host |
 //! | `fleet` | checks over all hosts, and what kubeadm does not look at |
+//! | `fix` | safe remedies, and the way back |
 //! | `links` | which hosts have to reach which ports of which others |
 //! | `catalogue` | what each check looks at, why it matters, and what to do about it |
 //! | `result` | what a check says |
 
 pub mod catalogue;
+pub mod fix;
 pub mod fleet;
 mod kubeadm;
 pub mod links;

@@ -113,7 +113,16 @@ mod tests {
         fleet.advertise("node-3", "169.254.1.1");
         fleet.host("node-4", |facts| facts.default_addresses.clear());
         fleet.host("node-5", |facts| facts.default_addresses = vec!["10.0.0.11".parse().unwrap()]);
-        insta::assert_snapshot!(found(&fleet), @"");
+        insta::assert_snapshot!(found(&fleet), @r"
+        cp-1 error AdvertiseAddress: advertise address 10.0.0.11: the same on cp-1,node-5
+        node-1 error AdvertiseAddress: 10.9.9.9 is not on the host: it has 10.0.1.1
+        node-2 error AdvertiseAddress: 127.0.0.1 is a loopback address: no other host can reach it
+        node-3 error AdvertiseAddress: 169.254.1.1 is a link-local address: no other host can reach it
+        node-3 error AdvertiseAddress: 169.254.1.1 is not on the host: it has 10.0.1.3
+        node-4 error AdvertiseAddress: there is no default route, and no advertise_address says which address the cluster is to use: it has 10.0.1.4
+        node-5 error AdvertiseAddress: advertise address 10.0.0.11: the same on cp-1,node-5
+        node-5 error AdvertiseAddress: 10.0.0.11 is not on the host: it has 10.0.1.5
+        ");
     }
 
     #[test]
@@ -132,7 +141,7 @@ mod tests {
         let mut fleet = Fleet::healthy(1, 1);
         fleet.all(|facts| facts.addresses.push("fd00::1".parse().unwrap()));
         fleet.advertise("cp-1", "fd00::1");
-        insta::assert_snapshot!(found(&fleet), @"");
+        insta::assert_snapshot!(found(&fleet), @"cp-1 error AdvertiseAddress: fd00::1 is not of the family of 10.96.0.0/12, the first service network, as the API server wants it");
     }
 
     #[test]

@@ -182,14 +182,23 @@ mod tests {
         set(&mut fleet, "node-2", 70.0, 0.5);
         // Nothing is proven: the answer took too long.
         set(&mut fleet, "node-3", 4.0, 3.5);
-        insta::assert_snapshot!(found(&fleet), @"");
+        insta::assert_snapshot!(found(&fleet), @r"
+        cp-2 error ClockSkew: the clock is at least 5.5 s ahead of the middle of the clocks of control planes and etcd
+        cp-3 warning ClockSkew: the clock is at least 3.5 s behind the middle of the fleet's clocks
+        node-1 warning ClockSkew: the clock is at least 5.5 s behind the middle of the fleet's clocks
+        node-2 error ClockSkew: the clock is at least 69.5 s ahead of the middle of the fleet's clocks
+        node-2 warning ClockSkew: the clock is at least 69.5 s ahead of this workstation's, if that is right: join tokens made for minutes expire early there
+        ");
     }
 
     #[test]
     fn of_two_hosts_both_are_told() {
         let mut fleet = Fleet::healthy(1, 1);
         set(&mut fleet, "node-1", 2.0, 0.1);
-        insta::assert_snapshot!(found(&fleet), @"");
+        insta::assert_snapshot!(found(&fleet), @r"
+        cp-1 warning ClockSkew: the clock is at least 1.9 s behind the middle of the fleet's clocks
+        node-1 warning ClockSkew: the clock is at least 1.9 s ahead of the middle of the fleet's clocks
+        ");
     }
 
     #[test]
@@ -198,11 +207,19 @@ mod tests {
         for name in ["cp-1", "node-1", "node-2"] {
             set(&mut fleet, name, -400.0, 0.1);
         }
-        insta::assert_snapshot!(found(&fleet), @"");
+        insta::assert_snapshot!(found(&fleet), @r"
+        cp-1 error ClockSkew: the clock is at least 7 min behind this workstation's, if that is right: certificates made here are not valid there yet
+        node-1 error ClockSkew: the clock is at least 7 min behind this workstation's, if that is right: certificates made here are not valid there yet
+        node-2 error ClockSkew: the clock is at least 7 min behind this workstation's, if that is right: certificates made here are not valid there yet
+        ");
         for name in ["cp-1", "node-1", "node-2"] {
             set(&mut fleet, name, 100.0, 0.1);
         }
-        insta::assert_snapshot!(found(&fleet), @"");
+        insta::assert_snapshot!(found(&fleet), @r"
+        cp-1 warning ClockSkew: the clock is at least 99.9 s ahead of this workstation's, if that is right: join tokens made for minutes expire early there
+        node-1 warning ClockSkew: the clock is at least 99.9 s ahead of this workstation's, if that is right: join tokens made for minutes expire early there
+        node-2 warning ClockSkew: the clock is at least 99.9 s ahead of this workstation's, if that is right: join tokens made for minutes expire early there
+        ");
     }
 
     #[test]
@@ -229,7 +246,10 @@ mod tests {
         fleet.host("node-3", |facts| {
             facts.init.services.insert("chrony".to_owned(), ServiceState { active: true, ..idle });
         });
-        insta::assert_snapshot!(found(&fleet), @"");
+        insta::assert_snapshot!(found(&fleet), @r"
+        node-1 warning TimeSync: no service that keeps the time is installed
+        node-2 warning TimeSync: nothing keeps the time: systemd-timesyncd does not run
+        ");
         fleet.all(|facts| facts.virtualization = "systemd-nspawn".to_owned());
         assert_eq!(found(&fleet), "");
     }

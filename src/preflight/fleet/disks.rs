@@ -277,7 +277,10 @@ mod tests {
                 facts.fsync = Some(Fsync { directory, writes: 30, seconds });
             });
         }
-        insta::assert_snapshot!(found(&fleet), @"");
+        insta::assert_snapshot!(found(&fleet), @r"
+        cp-1 warning EtcdDisk: a small write to /var/lib/etcd takes 20.0 ms until it is safe: etcd wants 10 ms
+        cp-2 error EtcdDisk: a small write to /var/lib/etcd takes 200.0 ms until it is safe: etcd wants 10 ms
+        ");
     }
 
     #[test]
@@ -295,10 +298,18 @@ mod tests {
         disk(&mut fleet, "node-5", "/var/lib/kubelet", |disk| {
             (disk.size_mb, disk.free_mb) = (20 << 10, 4 << 10);
         });
-        insta::assert_snapshot!(fleet.only("DiskSpace"), @"");
+        insta::assert_snapshot!(fleet.only("DiskSpace"), @r"
+        node-1 error DiskSpace: /var/lib/kubelet has 9.0 GB of 100.0 GB free: the kubelet would report disk pressure and run no pods
+        node-2 error DiskSpace: /var/lib/containerd has 12.0 GB of 100.0 GB free: the kubelet would report disk pressure and run no pods
+        node-4 warning DiskSpace: /var/lib/containerd is small: 7.0 GB of 8.0 GB free
+        node-5 warning DiskSpace: /var/lib/kubelet has little room left: 4.0 GB of 20.0 GB free
+        ");
         let eviction = json!({"nodefs.available": "1Gi", "imagefs.available": "5%"});
         fleet.cluster.kubelet_configuration.insert("evictionHard".to_owned(), eviction);
-        insta::assert_snapshot!(fleet.only("DiskSpace"), @"");
+        insta::assert_snapshot!(fleet.only("DiskSpace"), @r"
+        node-4 warning DiskSpace: /var/lib/containerd is small: 7.0 GB of 8.0 GB free
+        node-5 warning DiskSpace: /var/lib/kubelet has little room left: 4.0 GB of 20.0 GB free
+        ");
     }
 
     #[test]
@@ -306,7 +317,7 @@ mod tests {
         let mut fleet = Fleet::healthy(1, 0);
         fleet.add("etcd-1", Role::Etcd);
         disk(&mut fleet, "etcd-1", "/var/lib/etcd", |disk| disk.free_mb = 1 << 10);
-        insta::assert_snapshot!(found(&fleet), @"");
+        insta::assert_snapshot!(found(&fleet), @"etcd-1 warning DiskSpace: /var/lib/etcd has little room left: 1.0 GB of 100.0 GB free");
     }
 
     #[test]
@@ -316,7 +327,7 @@ mod tests {
         disk(&mut fleet, "node-2", "/var/lib/kubelet", |disk| {
             (disk.inodes, disk.inodes_free) = (0, 0);
         });
-        insta::assert_snapshot!(found(&fleet), @"");
+        insta::assert_snapshot!(found(&fleet), @"node-1 error Inodes: /var/lib/kubelet has 40000 of 1000000 inodes free: the kubelet would report disk pressure and run no pods");
     }
 
     #[test]
@@ -331,7 +342,12 @@ mod tests {
         disk(&mut fleet, "node-2", "/var/lib/containerd", |disk| {
             disk.options = vec!["ro".to_owned(), "noexec".to_owned()];
         });
-        insta::assert_snapshot!(found(&fleet), @"");
+        insta::assert_snapshot!(found(&fleet), @r"
+        cp-1 error MountOptions: /var/lib/etcd is mounted read-only
+        node-1 warning MountOptions: /var/lib/kubelet is mounted noexec: programs in volumes of pods cannot be run
+        node-2 error MountOptions: /var/lib/containerd is mounted read-only
+        node-2 warning MountOptions: /var/lib/containerd is mounted noexec: programs in volumes of pods cannot be run
+        ");
     }
 
     #[test]

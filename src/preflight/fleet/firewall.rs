@@ -16,13 +16,13 @@ impl Checks<'_> {
     pub(super) fn firewalls(&mut self) {
         let (api, stacked) = (self.api_port(), self.stacked_etcd());
         let findings = self.hosts.iter().enumerate().map(|(index, host)| {
-            let firewalls = &host.facts.firewalls;
+            let firewalls = firewalls(host);
             if firewalls.is_empty() {
                 return Some(Findings::default().saw("firewalls", "none"));
             }
             let Tally { connected, failed, .. } = self.tally(index);
             let findings = Findings::default()
-                .saw("firewalls", list(firewalls))
+                .saw("firewalls", list(&firewalls))
                 .saw("connections let in", connected)
                 .saw("connections not let in", failed);
             if failed == 0 && connected > 0 {
@@ -33,19 +33,41 @@ impl Checks<'_> {
                 failed => format!("{} did not get through", count(failed, "connection")),
             };
             let ports = merged(&links::ports_of(host.role, api, stacked));
-            Some(told(findings, host, &why, &ports))
+            Some(told(findings, host.role, &firewalls, &why, &ports))
         });
         let findings: Vec<_> = findings.collect();
         self.push("Firewall", findings);
     }
 }
 
-fn told(mut findings: Findings, host: &FleetHost<'_>, why: &str, ports: &[String]) -> Findings {
-    let node_ports = match host.role {
+/// What filters. Where a service manages the rules, their tables are its own business.
+fn firewalls<'a>(host: &'a FleetHost<'_>) -> Vec<&'a str> {
+    const SERVICES: [&str; 2] = ["firewalld", "ufw"];
+    let facts = host.facts;
+    let named = |name: &str| facts.firewalls.iter().any(|firewall| firewall == name);
+    let active = |name: &str| facts.init.services.get(name).is_some_and(|state| state.active);
+    // ufw's service also runs where ufw itself is turned off.
+    let services =
+        SERVICES.into_iter().filter(|name| named(name) || *name != "ufw" && active(name));
+    let services: Vec<&str> = services.collect();
+    if services.is_empty() {
+        facts.firewalls.iter().map(String::as_str).collect()
+    } else {
+        services
+    }
+}
+
+fn told(
+    mut findings: Findings,
+    role: Role,
+    firewalls: &[&str],
+    why: &str,
+    ports: &[String],
+) -> Findings {
+    let node_ports = match role {
         Role::Worker => format!(", and {NODE_PORTS}/tcp for services of type NodePort"),
         Role::ControlPlane | Role::Etcd => String::new(),
     };
-    let firewalls = &host.facts.firewalls;
     let commands = firewalls.iter().filter_map(|firewall| commands(firewall, ports));
     let commands: Vec<String> = commands.map(|command| format!("`{command}`")).collect();
     let how =
@@ -109,6 +131,7 @@ fn commands(firewall: &str, ports: &[String]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::node::facts::ServiceState;
     use crate::preflight::fleet::testing::{Fleet, found};
     use crate::preflight::links::LinkState;
 
@@ -131,12 +154,36 @@ mod tests {
         ] {
             fleet.host(host, |facts| facts.firewalls = vec![firewall.to_owned()]);
         }
-        insta::assert_snapshot!(fleet.only("Firewall"), @"");
+        insta::assert_snapshot!(fleet.only("Firewall"), @r"
+        cp-1 warning Firewall: firewalld may keep the cluster out, and nothing shows whether the cluster is let in; open 2379-2380, 6443, 10250/tcp: `firewall-cmd --permanent --add-port=2379-2380/tcp --add-port=6443/tcp --add-port=10250/tcp && firewall-cmd --reload`
+        node-1 warning Firewall: ufw may keep the cluster out, and nothing shows whether the cluster is let in; open 10250/tcp, and 30000-32767/tcp for services of type NodePort: `ufw allow proto tcp to any port 10250`
+        node-2 warning Firewall: nftables inet filter input may keep the cluster out, and nothing shows whether the cluster is let in; open 10250/tcp, and 30000-32767/tcp for services of type NodePort: `nft insert rule inet filter input tcp dport '{ 10250 }' accept`
+        node-3 warning Firewall: iptables INPUT may keep the cluster out, and nothing shows whether the cluster is let in; open 10250/tcp, and 30000-32767/tcp for services of type NodePort: `iptables -I INPUT -p tcp -m multiport --dports 10250 -j ACCEPT`
+        ");
+        // Only those that kept somebody out.
         fleet.links(|_, to, _| match to {
             "node-1" => LinkState::Silent,
             _ => LinkState::Open,
         });
-        insta::assert_snapshot!(fleet.only("Firewall"), @"");
+        insta::assert_snapshot!(fleet.only("Firewall"), @"node-1 warning Firewall: ufw may keep the cluster out, and 3 connections did not get through; open 10250/tcp, and 30000-32767/tcp for services of type NodePort: `ufw allow proto tcp to any port 10250`");
+    }
+
+    #[test]
+    fn rules_are_left_to_the_service_that_manages_them() {
+        let mut fleet = Fleet::healthy(1, 2);
+        let active = ServiceState { exists: true, enabled: true, active: true };
+        for name in ["firewalld", "ufw"] {
+            fleet.host("node-1", |facts| {
+                facts.init.services.insert(name.to_owned(), active);
+            });
+        }
+        fleet.host("node-2", |facts| {
+            facts.firewalls = vec!["ufw".to_owned(), "nftables ip filter INPUT".to_owned()];
+        });
+        insta::assert_snapshot!(found(&fleet), @r"
+        node-1 warning Firewall: firewalld may keep the cluster out, and nothing shows whether the cluster is let in; open 10250/tcp, and 30000-32767/tcp for services of type NodePort: `firewall-cmd --permanent --add-port=10250/tcp && firewall-cmd --reload`
+        node-2 warning Firewall: ufw may keep the cluster out, and nothing shows whether the cluster is let in; open 10250/tcp, and 30000-32767/tcp for services of type NodePort: `ufw allow proto tcp to any port 10250`
+        ");
     }
 
     #[test]

@@ -52,7 +52,7 @@ impl<K: Ord> Groups<K> {
 }
 
 impl Checks<'_> {
-    /// Who has what, for people: `6.1 on node-[1-5], 5.10 on node-6`.
+    /// Who has what, for people: `6.1 on node-[1-5]; 5.10 on node-6`.
     pub(super) fn told<K: Ord>(&self, groups: &Groups<K>, show: impl Fn(&K) -> String) -> String {
         let tell =
             |(value, hosts): (&K, &[usize])| format!("{} on {}", show(value), self.named(hosts));
@@ -60,7 +60,7 @@ impl Checks<'_> {
         if let Some(more) = groups.by_size.len().checked_sub(VALUES).filter(|more| *more > 0) {
             told.push(format!("{more} other values elsewhere"));
         }
-        told.join(", ")
+        told.join("; ")
     }
 
     /// Findings of this severity where a host has a value that another has too. Hosts without values are not concerned.
@@ -88,7 +88,7 @@ impl Checks<'_> {
             .map(|values| (!values.is_empty()).then(|| Findings::default().saw(what, list(values))))
             .collect();
         for (hosts, values) in alike {
-            let text = format!("{what} {} is the same on {}", list(values), self.named(&hosts));
+            let text = format!("{what} {}: the same on {}", list(values), self.named(&hosts));
             for host in hosts {
                 if let Some(findings) = &mut findings[host] {
                     findings.add(severity, text.clone());

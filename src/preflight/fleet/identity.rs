@@ -85,7 +85,18 @@ mod tests {
             facts.ssh_host_keys.clone_from(&original.ssh_host_keys);
             facts.interfaces[1].mac.clone_from(&original.interfaces[1].mac);
         });
-        insta::assert_snapshot!(found(&fleet), @"");
+        insta::assert_snapshot!(found(&fleet), @r"
+        node-2 error UniqueHostname: host name node-2: the same on node-[2-3]
+        node-2 error UniqueMachineID: machine-id 00000000000000000000000000000002: the same on node-[2-3]
+        node-2 error UniqueProductUUID: product_uuid 4c4c4544-0042-3510-8053-000000000002: the same on node-[2-3]
+        node-2 error UniqueMAC: MAC address 52:54:00:00:00:02: the same on node-[2-3]
+        node-2 warning UniqueHostKeys: SSH host key ssh-ed25519 SHA256:ntMZmwhJ8i8FA2/nF41HYiZEda9l5VUYmSW/2WM1tpo, ssh-rsa SHA256:D+cOUWASkEXYDBDbYuWnDjZ+b97BpZMORwr5npHynQ4: the same on node-[2-3]
+        node-3 error UniqueHostname: host name node-2: the same on node-[2-3]
+        node-3 error UniqueMachineID: machine-id 00000000000000000000000000000002: the same on node-[2-3]
+        node-3 error UniqueProductUUID: product_uuid 4c4c4544-0042-3510-8053-000000000002: the same on node-[2-3]
+        node-3 error UniqueMAC: MAC address 52:54:00:00:00:02: the same on node-[2-3]
+        node-3 warning UniqueHostKeys: SSH host key ssh-ed25519 SHA256:ntMZmwhJ8i8FA2/nF41HYiZEda9l5VUYmSW/2WM1tpo, ssh-rsa SHA256:D+cOUWASkEXYDBDbYuWnDjZ+b97BpZMORwr5npHynQ4: the same on node-[2-3]
+        ");
     }
 
     #[test]
@@ -122,6 +133,9 @@ mod tests {
             facts.interfaces[1].physical = false;
             facts.interfaces[1].mac = "02:42:ac:11:00:02".to_owned();
         });
-        insta::assert_snapshot!(found(&fleet), @"");
+        insta::assert_snapshot!(found(&fleet), @r"
+        cp-1 error UniqueMAC: MAC address 02:42:ac:11:00:02: the same on cp-1,node-1
+        node-1 error UniqueMAC: MAC address 02:42:ac:11:00:02: the same on cp-1,node-1
+        ");
     }
 }

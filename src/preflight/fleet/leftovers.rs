@@ -22,7 +22,6 @@ const IDENTITY: &[&str] = &[
 ];
 /// Files that are written anew, or change what the cluster will be.
 const TRACES: &[&str] = &[
-    "/etc/kubernetes/pki/ca.crt",
     "/etc/kubernetes/admin.conf",
     "/etc/kubernetes/super-admin.conf",
     "/etc/kubernetes/controller-manager.conf",
@@ -31,6 +30,8 @@ const TRACES: &[&str] = &[
     "/var/lib/kubelet/kubeadm-flags.env",
     "/var/lib/kubelet/pki/kubelet-client-current.pem",
 ];
+/// What a new cluster takes for its own, on its first control plane.
+const CA: &str = "/etc/kubernetes/pki/ca.crt";
 /// What plugins that come as pods call their configuration. Other files there are installed with the runtime, or by
 /// whoever prepared the host.
 const PLUGINS: &[&str] = &[
@@ -155,6 +156,12 @@ fn stranger(host: &FleetHost<'_>, etcd_data: &str) -> Findings {
             format!("there are traces of an earlier cluster{}: {}", origin(host), list(&traces)),
         );
     }
+    if host.role == Role::ControlPlane && facts.paths.contains_key(CA) {
+        findings.add(
+            Severity::Warning,
+            format!("a new cluster will have the CA that is in {CA}{}", origin(host)),
+        );
+    }
     findings.saw("left over", blocking.len() + traces.len())
 }
 
@@ -225,7 +232,10 @@ mod tests {
             facts.interfaces.push(Interface { name: "docker0".to_owned(), ..Interface::default() });
             facts.leftovers.changed.insert("/etc/cni/net.d/100-crio-bridge.conf".to_owned(), 1);
         });
-        insta::assert_snapshot!(fleet.only("LeftoverState"), @"");
+        insta::assert_snapshot!(fleet.only("LeftoverState"), @r"
+        node-1 error LeftoverState: an earlier cluster (server https://10.9.9.9:6443, CA 0123456789ab, last changed 12 days ago) is still there: /etc/kubernetes/kubelet.conf; /var/lib/kubelet/config.yaml
+        node-2 warning LeftoverState: there are traces of an earlier cluster (last changed 19676 days ago): /var/lib/etcd, /etc/cni/net.d/10-flannel.conflist, interface flannel.1
+        ");
     }
 
     #[test]
@@ -234,13 +244,13 @@ mod tests {
         fleet.host("cp-1", |facts| {
             facts.paths.insert("/var/lib/etcd".to_owned(), PathState::Directory);
         });
-        insta::assert_snapshot!(found(&fleet), @"");
+        insta::assert_snapshot!(found(&fleet), @"cp-1 error LeftoverState: an earlier cluster is still there: /var/lib/etcd");
         // A CA that is to be used is put there beforehand.
         let mut fleet = Fleet::healthy(1, 0);
         fleet.host("cp-1", |facts| {
             files(facts, &["/etc/kubernetes/pki/ca.crt", "/etc/kubernetes/pki/ca.key"]);
         });
-        insta::assert_snapshot!(found(&fleet), @"");
+        insta::assert_snapshot!(found(&fleet), @"cp-1 warning LeftoverState: a new cluster will have the CA that is in /etc/kubernetes/pki/ca.crt");
     }
 
     #[test]
@@ -252,7 +262,7 @@ mod tests {
             fleet.member(host, Membership::Worker);
         }
         fleet.member("cp-1", Membership::ControlPlane);
-        insta::assert_snapshot!(found(&fleet), @"");
+        insta::assert_snapshot!(found(&fleet), @"node-2 error LeftoverState: the host belongs to another cluster (CA b2b2b2b2b2b2): the CA of cp-1 is a1a1a1a1a1a1");
     }
 
     #[test]
@@ -260,7 +270,7 @@ mod tests {
         let mut fleet = Fleet::healthy(1, 1);
         fleet.host("node-1", |facts| facts.leftovers.ca_sha256 = "b2".repeat(32));
         fleet.member("node-1", Membership::Worker);
-        insta::assert_snapshot!(found(&fleet), @"");
+        insta::assert_snapshot!(found(&fleet), @"node-1 error LeftoverState: the host belongs to a cluster (CA b2b2b2b2b2b2) that no control plane of the inventory is of");
         // Another control plane may be the one.
         fleet.silent.extend([Role::ControlPlane, Role::ControlPlane]);
         assert_eq!(found(&fleet), "");

@@ -96,8 +96,13 @@ mod tests {
         set(&mut fleet, "node-4", "kernel/random/entropy_avail", "90");
         assert_eq!(fleet.only("Entropy"), "");
         fleet.host("node-4", |facts| facts.kernel_release = "4.18.0-553.el8".to_owned());
-        insta::assert_snapshot!(fleet.only("FileLimits"), @"");
-        insta::assert_snapshot!(fleet.only("Entropy"), @"");
+        insta::assert_snapshot!(fleet.only("FileLimits"), @r"
+        node-1 warning FileLimits: fs/inotify/max_user_instances is 64: at least 128 is better
+        node-1 warning FileLimits: fs/inotify/max_user_watches is 4096: at least 8192 is better
+        node-2 warning FileLimits: fs/file-max is 50000: at least 100000 is better
+        node-2 warning FileLimits: fs/nr_open is 1024: at least 65536 is better
+        ");
+        insta::assert_snapshot!(fleet.only("Entropy"), @"node-4 warning Entropy: the kernel has 90 bits of entropy: making keys may take minutes");
         assert!(found(&fleet).contains("MixedKernels"));
     }
 

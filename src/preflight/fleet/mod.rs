@@ -44,6 +44,10 @@ mod words;
 
 use std::net::IpAddr;
 
+pub(super) use clock::TIME_SERVICES;
+pub(super) use limits::LIMITS;
+pub(super) use services::not_at_boot;
+
 use super::kubeadm::Membership;
 use super::links::{Link, LinkState};
 use super::result::{CheckResult, Findings};

@@ -192,7 +192,10 @@ mod tests {
         assert_eq!(found(&fleet), "");
         resolve(&mut fleet, "node-3", "k8s.example.com", &["192.0.2.1"]);
         resolve(&mut fleet, "node-4", "k8s.example.com", &[]);
-        insta::assert_snapshot!(found(&fleet), @"");
+        insta::assert_snapshot!(found(&fleet), @r"
+        node-3 warning NameResolution: k8s.example.com is 10.0.0.9, 10.0.0.11 on cp-1,node-1; 10.0.0.9 on node-2; 192.0.2.1 on node-3
+        node-4 error NameResolution: k8s.example.com, the control plane's endpoint, does not resolve
+        ");
     }
 
     #[test]
@@ -215,7 +218,11 @@ mod tests {
         resolve(&mut fleet, "node-3", "node-2", &["10.0.1.2"]);
         resolve(&mut fleet, "node-3", "node-1", &["127.0.1.1"]);
         resolve(&mut fleet, "node-2", "cp-1", &["10.9.9.9"]);
-        insta::assert_snapshot!(found(&fleet), @"");
+        insta::assert_snapshot!(found(&fleet), @r"
+        node-1 warning NameResolution: other hosts resolve names that this one does not: node-2
+        node-2 warning NameResolution: names of hosts resolve to addresses those do not have: cp-1 is 10.9.9.9
+        node-3 warning NameResolution: names of hosts resolve to addresses those do not have: node-1 is 127.0.1.1
+        ");
     }
 
     #[test]
@@ -224,6 +231,9 @@ mod tests {
         fleet.endpoint("k8s.example.com");
         resolve(&mut fleet, "cp-1", "k8s.example.com", &["10.0.0.11"]);
         resolve(&mut fleet, "node-1", "k8s.example.com", &["10.0.0.12"]);
-        insta::assert_snapshot!(found(&fleet), @"");
+        insta::assert_snapshot!(found(&fleet), @r"
+        cp-1 warning NameResolution: k8s.example.com is 10.0.0.11 on cp-1; 10.0.0.12 on node-1
+        node-1 warning NameResolution: k8s.example.com is 10.0.0.11 on cp-1; 10.0.0.12 on node-1
+        ");
     }
 }

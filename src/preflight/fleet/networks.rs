@@ -170,8 +170,8 @@ fn capacity(cluster: &ClusterSection, nodes: usize) -> Option<Findings> {
             findings.add(
                 Severity::Error,
                 format!(
-                    "the pod network {network} has room for {room} nodes with a /{mask} each, and \
-                     there are {nodes}"
+                    "the pod network {network} can be cut into {room} node networks (/{mask}), \
+                     and there are {nodes} nodes"
                 ),
             );
         }
@@ -236,14 +236,25 @@ mod tests {
         fleet.host("node-4", |facts| {
             facts.interfaces[1].addresses.push("10.244.9.9".parse().unwrap());
         });
-        insta::assert_snapshot!(found(&fleet), @"");
+        insta::assert_snapshot!(found(&fleet), @r"
+        cp-1 error NetworkOverlap: the pod network 10.244.0.0/16 overlaps what is reached by tun0: 10.244.3.0/24
+        node-1 error NetworkOverlap: the pod network 10.244.0.0/16 overlaps what is reached by eth0: 10.244.0.0/16
+        node-1 error NetworkOverlap: the service network 10.96.0.0/12 overlaps what is reached by eth0: 10.96.0.0/16
+        node-2 warning NetworkOverlap: the pod network 10.244.0.0/16 overlaps what is reached by wg0: 10.128.0.0/9
+        node-3 error NetworkOverlap: the pod network 10.244.0.0/16 overlaps what is reached by eth1: 10.128.0.0/9
+        ");
     }
 
     #[test]
     fn the_address_of_a_host_is_not_a_pods() {
         let mut fleet = Fleet::healthy(1, 1);
         fleet.cluster.networking.pod_subnet = vec!["10.0.1.0/24".parse().unwrap()];
-        insta::assert_snapshot!(found(&fleet), @"");
+        insta::assert_snapshot!(found(&fleet), @r"
+        cp-1 error NetworkOverlap: the pod network 10.0.1.0/24 overlaps what is reached by eth0: 10.0.0.0/22
+        cp-1 error PodCapacity: the pod network 10.0.1.0/24 can be cut into 1 node networks (/24), and there are 2 nodes
+        node-1 error NetworkOverlap: 10.0.1.1, the address the cluster uses, is in the pod network 10.0.1.0/24
+        node-1 error NetworkOverlap: the pod network 10.0.1.0/24 overlaps what is reached by eth0: 10.0.0.0/22
+        ");
     }
 
     #[test]
@@ -264,14 +275,14 @@ mod tests {
         }
         assert_eq!(found(&fleet), "");
         fleet.host("node-2", |facts| facts.routes.push(route("10.240.0.0/12", "docker0", None)));
-        insta::assert_snapshot!(found(&fleet), @"");
+        insta::assert_snapshot!(found(&fleet), @"node-2 error NetworkOverlap: the pod network 10.244.0.0/16 overlaps what is reached by docker0: 10.240.0.0/12");
     }
 
     #[test]
     fn every_node_gets_a_network() {
         let mut fleet = Fleet::healthy(1, 2);
         fleet.silent = vec![Role::Worker; 254];
-        insta::assert_snapshot!(found(&fleet), @"");
+        insta::assert_snapshot!(found(&fleet), @"cp-1 error PodCapacity: the pod network 10.244.0.0/16 can be cut into 256 node networks (/24), and there are 257 nodes");
         fleet.silent.pop();
         assert_eq!(found(&fleet), "");
         fleet.silent.push(Role::Etcd);
@@ -279,7 +290,7 @@ mod tests {
             vec![("node-cidr-mask-size".to_owned(), "25".to_owned())];
         assert_eq!(fleet.only("PodCapacity"), "");
         fleet.cluster.kubelet_configuration.insert("maxPods".to_owned(), json!(250));
-        insta::assert_snapshot!(fleet.only("PodCapacity"), @"");
+        insta::assert_snapshot!(fleet.only("PodCapacity"), @"cp-1 warning PodCapacity: a node's /25 of the pod network 10.244.0.0/16 has addresses for 125 pods, fewer than the 250 that a kubelet runs (maxPods)");
         fleet.cluster.controller_manager =
             vec![("allocate-node-cidrs".to_owned(), "false".to_owned())];
         assert_eq!(fleet.only("PodCapacity"), "");
@@ -290,7 +301,7 @@ mod tests {
         let mut fleet = Fleet::healthy(1, 1);
         fleet.cluster.networking.pod_subnet =
             vec!["10.244.0.0/16".parse().unwrap(), "fd00:1::/64".parse().unwrap()];
-        insta::assert_snapshot!(fleet.only("PodCapacity"), @"");
+        insta::assert_snapshot!(fleet.only("PodCapacity"), @"cp-1 error PodCapacity: the pod network fd00:1::/64 can be cut into 1 node networks (/64), and there are 2 nodes");
         fleet.cluster.networking.pod_subnet[1] = "fd00:1::/56".parse().unwrap();
         assert_eq!(fleet.only("PodCapacity"), "");
     }

@@ -26,8 +26,8 @@ fn even(members: usize) -> Findings {
     Findings::warning_if(members > 0 && members % 2 == 0, || {
         let tolerated = members / 2 - 1;
         format!(
-            "{members} members of etcd go on without {tolerated} of them, as {} do: {} would go on \
-             without {}",
+            "etcd with {members} members survives the loss of {tolerated}, as with {}; with {} it \
+             would survive that of {}",
             members - 1,
             members + 1,
             tolerated + 1
@@ -43,7 +43,10 @@ mod tests {
     #[test]
     fn odd_numbers_are_better() {
         assert_eq!(found(&Fleet::healthy(3, 1)), "");
-        insta::assert_snapshot!(found(&Fleet::healthy(2, 1)), @"");
+        insta::assert_snapshot!(found(&Fleet::healthy(2, 1)), @r"
+        cp-1 warning ControlPlaneCount: etcd with 2 members survives the loss of 0, as with 1; with 3 it would survive that of 1
+        cp-2 warning ControlPlaneCount: etcd with 2 members survives the loss of 0, as with 1; with 3 it would survive that of 1
+        ");
     }
 
     #[test]
@@ -61,6 +64,11 @@ mod tests {
         fleet.add("etcd-2", Role::Etcd);
         fleet.add("etcd-3", Role::Etcd);
         fleet.add("etcd-4", Role::Etcd);
-        insta::assert_snapshot!(found(&fleet), @"");
+        insta::assert_snapshot!(found(&fleet), @r"
+        etcd-1 warning EtcdMembers: etcd with 4 members survives the loss of 1, as with 3; with 5 it would survive that of 2
+        etcd-2 warning EtcdMembers: etcd with 4 members survives the loss of 1, as with 3; with 5 it would survive that of 2
+        etcd-3 warning EtcdMembers: etcd with 4 members survives the loss of 1, as with 3; with 5 it would survive that of 2
+        etcd-4 warning EtcdMembers: etcd with 4 members survives the loss of 1, as with 3; with 5 it would survive that of 2
+        ");
     }
 }

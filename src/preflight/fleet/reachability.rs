@@ -12,7 +12,7 @@ use crate::preflight::result::Findings;
 use crate::report::Severity;
 
 /// What happened at a port, in the order it is told.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Trouble<'a> {
     Silent,
     Refused(&'a str),
@@ -88,12 +88,10 @@ impl Checks<'_> {
         }
         let mut findings = Findings::default();
         for ((port, purpose, trouble), sources) in &troubles {
-            // Metrics are missing then, and nothing else.
+            // Metrics are missing then, and nothing else: workers talk to each other's kubelets for no other reason.
             let of_workers = sources.iter().all(|from| self.hosts[*from].role == Role::Worker);
-            let severity = match of_workers && *port != self.api_port() {
-                true => Severity::Warning,
-                false => Severity::Error,
-            };
+            let only_metrics = of_workers && *port != self.api_port();
+            let severity = if only_metrics { Severity::Warning } else { Severity::Error };
             let from = self.named(sources);
             let text = match trouble {
                 Trouble::Silent => format!("port {port} ({purpose}): no answer to {from}"),
@@ -117,8 +115,9 @@ impl Checks<'_> {
     fn path_mtu(&mut self) {
         let hosts = self.hosts;
         let mtus = self.mixed("MTU", |host| {
-            let mtu = hosts[host].cluster_interface()?.mtu;
-            (mtu > 0).then(|| mtu.to_string())
+            // An address on the loopback interface is announced by routing, over any other.
+            let interface = hosts[host].cluster_interface().filter(|card| card.name != "lo")?;
+            (interface.mtu > 0).then(|| interface.mtu.to_string())
         });
         let findings = mtus.into_iter().enumerate().map(|(host, findings)| {
             let links = &self.links_to[host];
@@ -168,7 +167,13 @@ mod tests {
             (_, "cp-2", 2380) => LinkState::Silent,
             _ => LinkState::Open,
         });
-        insta::assert_snapshot!(found(&fleet), @"");
+        insta::assert_snapshot!(found(&fleet), @r"
+        cp-1 error Reachability: port 6443 (API server): refused to node-[1-2]: Connection refused
+        cp-2 error Reachability: port 2380 (etcd peers): no answer to cp-[1,3]
+        node-1 error Reachability: port 10250 (kubelet, from the API server): no answer to cp-[1-2]
+        node-1 error Reachability: port 10250 (kubelet, from the API server): refused to cp-3: Connection refused
+        node-2 warning Reachability: port 10250 (kubelet, from whoever collects metrics): no answer to node-1
+        ");
     }
 
     #[test]
@@ -184,7 +189,7 @@ mod tests {
             ("node-1", _) | (_, "node-1") => untested(),
             _ => LinkState::Open,
         });
-        insta::assert_snapshot!(found(&fleet), @"");
+        insta::assert_snapshot!(found(&fleet), @"node-1 warning Reachability: no connection could be tried: neither nc nor python3 is there");
     }
 
     #[test]
@@ -195,6 +200,10 @@ mod tests {
             ("node-3", "cp-1", _) | ("cp-1", "node-3", _) => LinkState::Stalled,
             _ => LinkState::Open,
         });
-        insta::assert_snapshot!(found(&fleet), @"");
+        insta::assert_snapshot!(found(&fleet), @r"
+        cp-1 error PathMTU: packets of full size get lost on the way from node-3 (ports 6443, 10250)
+        node-3 error PathMTU: packets of full size get lost on the way from cp-1 (port 10250)
+        node-3 warning PathMTU: MTU: 1500 on cp-1,node-[1-2]; 9000 on node-3
+        ");
     }
 }

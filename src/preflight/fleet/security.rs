@@ -62,7 +62,7 @@ mod tests {
         fleet.host("cp-1", |facts| facts.selinux_container_policy = true);
         fleet.host("node-1", |facts| facts.selinux = "permissive".to_owned());
         fleet.host("node-2", |facts| facts.selinux.clear());
-        insta::assert_snapshot!(found(&fleet), @"");
+        insta::assert_snapshot!(found(&fleet), @"node-3 warning SELinux: SELinux enforces, but there is no policy for containers: they would be denied what they need");
         assert!(!fleet.has("node-2", "SELinux"));
     }
 
@@ -81,6 +81,9 @@ mod tests {
             let runtime = facts.runtime.as_mut().unwrap();
             runtime.name = "cri-o".to_owned();
         });
-        insta::assert_snapshot!(fleet.only("AppArmor"), @"");
+        insta::assert_snapshot!(fleet.only("AppArmor"), @r"
+        node-2 warning AppArmor: the kernel enforces AppArmor profiles, but apparmor_parser is missing: containers run without profiles
+        node-3 error AppArmor: the kernel enforces AppArmor profiles, but apparmor_parser is missing: containerd cannot start containers
+        ");
     }
 }

@@ -69,7 +69,10 @@ mod tests {
         disable(&mut fleet, "node-3", "crio");
         fleet.member("cp-1", Membership::ControlPlane);
         fleet.member("node-2", Membership::Worker);
-        insta::assert_snapshot!(found(&fleet), @"");
+        insta::assert_snapshot!(found(&fleet), @r"
+        node-1 warning BootServices: containerd does not start at boot
+        node-2 warning BootServices: kubelet does not start at boot
+        ");
         fleet.all(|facts| facts.init.kind = InitKind::None);
         assert_eq!(found(&fleet), "");
     }

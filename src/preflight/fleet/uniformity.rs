@@ -101,7 +101,14 @@ mod tests {
         fleet.host("node-6", |facts| {
             facts.os = Os { id: "ubuntu".to_owned(), version: "24.04".to_owned() };
         });
-        insta::assert_snapshot!(found(&fleet), @"");
+        insta::assert_snapshot!(found(&fleet), @r"
+        node-1 warning MixedArchitectures: architecture: x86_64 on cp-1,node-[2-6]; aarch64 on node-1
+        node-2 warning MixedKernels: kernel: 6.1 on node-[1,3-6]; 5.10 on node-2
+        node-3 warning MixedCgroups: cgroup version: 2 on cp-1,node-[1-2,4-6]; 1 on node-3
+        node-4 warning MixedRuntimes: container runtime: containerd on cp-1,node-[1-3,5-6]; cri-o on node-4
+        node-5 warning MixedRuntimeVersions: version of the container runtime: 1.7 on cp-1,node-[1-3,6]; 2.0 on node-5
+        node-6 warning MixedOS: operating system: debian 12 on node-[1-5]; ubuntu 24.04 on node-6
+        ");
     }
 
     #[test]
