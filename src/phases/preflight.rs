@@ -1,5 +1,6 @@
 //! What preflight means in every workflow: facts, checks, a verdict.
 
+pub mod fixes;
 pub mod fleet;
 pub mod images;
 

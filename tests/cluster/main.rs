@@ -12,6 +12,7 @@ mod certificates;
 mod dry_run;
 
 mod files;
+mod fixes;
 mod fleet_checks;
 mod join_faults;
 mod lifecycle;
