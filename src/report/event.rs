@@ -4,6 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use secrecy::SecretString;
+use serde::Serialize;
+
+use super::Assessment;
 
 /// One thing that happened. Text from hosts in an event is untrusted: renderers strip control sequences.
 #[derive(Debug, Clone)]
@@ -133,6 +136,8 @@ pub enum Event {
         /// kubeadm's message; empty when passed.
         message: String,
     },
+    /// What checks found on all hosts.
+    Assessed(Box<Assessment>),
     /// A host key that was looked at. Nothing for people: see [`Event::Listing`].
     HostKey {
         /// Inventory name; a jump host's address.
@@ -214,7 +219,8 @@ pub enum Outcome {
 }
 
 /// Result of a check.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Severity {
     /// Fine.
     Passed,
@@ -222,4 +228,15 @@ pub enum Severity {
     Warning,
     /// Stops the workflow.
     Error,
+}
+
+impl Severity {
+    /// `passed`, `warning` or `error`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Passed => "passed",
+            Self::Warning => "warning",
+            Self::Error => "error",
+        }
+    }
 }

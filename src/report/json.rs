@@ -8,13 +8,20 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::summary::Summary;
-use super::{Event, Outcome, Severity, Unit};
+use super::{Event, Outcome, Unit, assessment};
 
-/// Write one event as one line, or, where it is about several hosts' output, as one for each host. A closed
-/// standard output ends the output, not the run.
+/// Write one event as one line, or, where it is about several hosts' output, as one for each host; an assessment
+/// is a line for each host and check. A closed standard output ends the output, not the run.
 pub fn write(event: &Event) {
-    if let Event::Listing { .. } = event {
-        return;
+    match event {
+        Event::Listing { .. } => return,
+        Event::Assessed(assessment) => {
+            if let Ok(lines) = assessment::lines(assessment) {
+                let _ = std::io::stdout().lock().write_all(&lines);
+            }
+            return;
+        }
+        _ => {}
     }
     let mut value = object(event);
     // Formatting the current time fails only for years outside RFC 3339.
@@ -144,11 +151,7 @@ fn object(event: &Event) -> Value {
             "kind": "check",
             "host": host,
             "name": name,
-            "severity": match severity {
-                Severity::Passed => "passed",
-                Severity::Warning => "warning",
-                Severity::Error => "error",
-            },
+            "severity": severity,
             "message": message,
         }),
         Event::HostKey {
@@ -175,6 +178,7 @@ fn object(event: &Event) -> Value {
             }),
             "listed": listed,
         }),
+        Event::Assessed(assessment) => json!({"kind": "assessed", "command": assessment.command}),
         Event::Listing { text } => json!({"kind": "listing", "text": text}),
         Event::Disclosed { what, secret } => {
             json!({"kind": "disclosed", "what": what, "secret": secret.expose_secret()})

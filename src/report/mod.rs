@@ -1,5 +1,6 @@
 //! Events, and the one renderer that owns the terminal. Nothing else prints during a run.
 
+mod assessment;
 mod event;
 mod json;
 mod question;
@@ -9,7 +10,12 @@ mod reporter;
 mod summary;
 mod terminal;
 mod text;
+mod wrap;
 
+pub use assessment::{
+    AssessedCheck, AssessedHost, Assessment, FactSheet, Finding, HostCounts, HostState, Probe,
+    ProbeResult, Reachability,
+};
 pub use event::{Event, Outcome, Severity, Unit};
 pub use question::{NoAnswer, Prompter, Question};
 pub use record::{Record, RecordFile};

@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::assessment;
 use super::json;
 use super::question::{Prompter, Question};
 use super::summary::Summary;
@@ -110,6 +111,8 @@ struct Screen {
     width: usize,
     progress: ProgressBar,
     running: Vec<Running>,
+    /// What was found on all hosts has been shown, and needs no table of hosts after it.
+    assessed: bool,
     /// Changes of tasks under way, shown in one line when the task ends.
     pending: Vec<(String, String, String)>,
 }
@@ -142,6 +145,7 @@ impl Screen {
             width,
             progress,
             running: Vec::new(),
+            assessed: false,
             pending: Vec::new(),
         }
     }
@@ -241,6 +245,14 @@ impl Screen {
                     printable_line(message, LINE_LIMIT)
                 ));
             }
+            Event::Assessed(assessment) => {
+                let look = assessment::Look::of_stdout(self.verbosity > 0);
+                let text = assessment::render(assessment, look);
+                self.progress.suspend(|| {
+                    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+                });
+                self.assessed = true;
+            }
             Event::Disclosed { what, secret } => {
                 self.line(&format!("{what}:"));
                 self.progress.suspend(|| {
@@ -313,6 +325,9 @@ impl Screen {
 
     fn finish(&mut self, options: &Options, summary: &Summary) {
         self.progress.finish_and_clear();
+        if self.assessed {
+            return;
+        }
         for (name, host) in &summary.hosts {
             let result = match &host.failure {
                 Some((phase, _)) if host.unreachable => format!("unreachable in {phase}"),

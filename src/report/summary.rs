@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{Event, Outcome};
+use super::{Assessment, Event, HostState, Outcome, Severity};
 
 /// Exit statuses of the command line.
 pub mod exit {
@@ -85,9 +85,37 @@ impl Summary {
                     }
                 }
             }
+            Event::Assessed(assessment) => self.record_assessment(assessment),
             Event::Warning { .. } => self.warnings += 1,
             Event::Interrupted => self.interrupted = true,
             _ => {}
+        }
+    }
+
+    /// What a task said about a host before goes first: it may know more.
+    fn record_assessment(&mut self, assessment: &Assessment) {
+        for host in &assessment.hosts {
+            let summary = self.hosts.entry(host.name.clone()).or_default();
+            let failure = match &host.state {
+                HostState::Checked => {
+                    let failed =
+                        host.checks.iter().filter(|check| assessment.fails(check.severity));
+                    let failed: Vec<&str> = failed.map(|check| check.name.as_ref()).collect();
+                    (!failed.is_empty()).then(|| format!("did not pass: {}", failed.join(", ")))
+                }
+                HostState::Unreachable(why) | HostState::Refused(why) => Some(why.clone()),
+                HostState::NotStarted(why) => {
+                    summary.skipped += 1;
+                    summary.skip_reason.get_or_insert_with(|| why.clone());
+                    None
+                }
+            };
+            summary.unreachable |= matches!(host.state, HostState::Unreachable(_));
+            if let Some(why) = failure {
+                summary.failure.get_or_insert_with(|| (assessment.command.clone(), why));
+            }
+            let findings = host.checks.iter().flat_map(|check| &check.findings);
+            self.warnings += findings.filter(|one| one.severity == Severity::Warning).count();
         }
     }
 
