@@ -21,7 +21,7 @@ fn a_healthy_fleet_has_nothing_to_tell() {
         results[host].iter().map(|result| result.name.to_string()).collect::<Vec<_>>().join(" ")
     };
     insta::assert_snapshot!(names(&fleet, 0), @"UniqueHostname UniqueMachineID UniqueProductUUID UniqueMAC UniqueHostKeys AdvertiseAddress ClockSkew TimeSync ResolverLoop Reachability PathMTU NetworkOverlap PodCapacity MixedArchitectures MixedOS MixedKernels MixedCgroups MixedRuntimes MixedRuntimeVersions ControlPlaneCount EtcdDisk DiskSpace Inodes MountOptions SELinux AppArmor Firewall LeftoverState BootServices Entropy FileLimits");
-    insta::assert_snapshot!(names(&fleet, 3), @"UniqueHostname UniqueMachineID UniqueProductUUID UniqueMAC UniqueHostKeys AdvertiseAddress ClockSkew TimeSync ResolverLoop Reachability PathMTU NetworkOverlap MixedArchitectures MixedOS MixedKernels MixedCgroups MixedRuntimes MixedRuntimeVersions DiskSpace Inodes MountOptions SELinux AppArmor Firewall LeftoverState BootServices Entropy FileLimits");
+    insta::assert_snapshot!(names(&fleet, 3), @"UniqueHostname UniqueMachineID UniqueProductUUID UniqueMAC UniqueHostKeys AdvertiseAddress ClockSkew TimeSync ResolverLoop Reachability PathMTU NetworkOverlap PodCapacity MixedArchitectures MixedOS MixedKernels MixedCgroups MixedRuntimes MixedRuntimeVersions DiskSpace Inodes MountOptions SELinux AppArmor Firewall LeftoverState BootServices Entropy FileLimits");
 }
 
 #[test]
