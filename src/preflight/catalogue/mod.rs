@@ -1,5 +1,6 @@
 //! What each check looks at, why it matters, and what to do about it. Never decides whether one passed.
 
+mod fleet;
 mod kubeadm;
 
 /// A check, or a family of checks, explained to an operator: a sentence or two each.
@@ -44,7 +45,7 @@ impl Explanation {
 
 /// Every explanation, kubeadm's first, in the order checks are made.
 pub fn all() -> impl Iterator<Item = &'static Explanation> {
-    kubeadm::EXPLANATIONS.iter()
+    kubeadm::EXPLANATIONS.iter().chain(fleet::EXPLANATIONS)
 }
 
 /// The explanation of the check of this name, in any case of letters: its own, or the one of the smallest family it

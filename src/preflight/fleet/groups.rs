@@ -43,11 +43,15 @@ impl<K: Ord> Groups<K> {
             .map(|(value, _)| value)
     }
 
-    /// Hosts whose value is not that of most; all of them when there is no such value.
-    fn minority(&self) -> BTreeSet<usize> {
-        let most = if self.largest().nth(1).is_some() { 0 } else { 1 };
-        let few = self.by_size.iter().skip(most);
-        few.flat_map(|(_, hosts)| hosts.iter().copied()).collect()
+    /// Hosts whose value is not the one that most have; all of them when there is no such value. `weight` decides
+    /// between values that as many have.
+    fn odd_ones(&self, weight: impl Fn(&K) -> usize) -> BTreeSet<usize> {
+        let rank = |(value, hosts): &(K, Vec<usize>)| (hosts.len(), weight(value));
+        let highest = self.by_size.iter().map(rank).max();
+        let most = || self.by_size.iter().filter(|group| Some(rank(group)) == highest);
+        let most_have = most().nth(1).is_none();
+        let odd = self.by_size.iter().filter(|group| !most_have || Some(rank(group)) != highest);
+        odd.flat_map(|(_, hosts)| hosts.iter().copied()).collect()
     }
 }
 
@@ -104,15 +108,28 @@ impl Checks<'_> {
         what: &'static str,
         value: impl Fn(usize) -> Option<String>,
     ) -> Vec<Option<Findings>> {
+        self.mixed_within(what, |_| true, value)
+    }
+
+    /// The same for some hosts, compared with each other. Where they are divided, those that are like the rest of the
+    /// fleet are right.
+    pub(super) fn mixed_within(
+        &self,
+        what: &'static str,
+        within: impl Fn(usize) -> bool,
+        value: impl Fn(usize) -> Option<String>,
+    ) -> Vec<Option<Findings>> {
         let values: Vec<Option<String>> = (0..self.hosts.len()).map(value).collect();
-        let known = values.iter().enumerate();
-        let groups = Groups::new(known.filter_map(|(host, value)| Some((host, value.as_deref()?))));
+        let mut everywhere: BTreeMap<&str, usize> = BTreeMap::new();
+        values.iter().flatten().for_each(|value| *everywhere.entry(value).or_default() += 1);
+        let compared = |host: usize| values[host].as_deref().filter(|_| within(host));
+        let hosts = 0..self.hosts.len();
+        let groups = Groups::new(hosts.clone().filter_map(|host| Some((host, compared(host)?))));
         let text = format!("{what}: {}", self.told(&groups, |value| shown(value)));
-        let minority = groups.minority();
-        let findings = values.iter().enumerate().map(|(host, value)| {
-            let value = value.as_deref()?;
-            let few = groups.by_size.len() > 1 && minority.contains(&host);
-            Some(Findings::warning_if(few, || text.clone()).saw(what, value))
+        let odd = groups.odd_ones(|value| everywhere.get(value).copied().unwrap_or_default());
+        let findings = hosts.map(|host| {
+            let value = compared(host)?;
+            Some(Findings::warning_if(odd.contains(&host), || text.clone()).saw(what, value))
         });
         findings.collect()
     }
@@ -141,12 +158,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_minority_is_everybody_where_nobody_has_most() {
-        let minority = |values: &[u8]| Groups::new(values.iter().copied().enumerate()).minority();
-        assert_eq!(minority(&[1, 1, 2, 1]), [2].into());
-        assert_eq!(minority(&[1, 2]), [0, 1].into());
-        assert_eq!(minority(&[1, 1, 2, 2, 3]), [0, 1, 2, 3, 4].into());
-        assert_eq!(minority(&[1]), [].into());
+    fn all_are_odd_where_nobody_has_most() {
+        let odd = |values: &[u8], weight: fn(&u8) -> usize| {
+            Groups::new(values.iter().copied().enumerate()).odd_ones(weight)
+        };
+        assert_eq!(odd(&[1, 1, 2, 1], |_| 0), [2].into());
+        assert_eq!(odd(&[1, 2], |_| 0), [0, 1].into());
+        assert_eq!(odd(&[1, 2], |value| usize::from(*value)), [0].into());
+        assert_eq!(odd(&[1, 1, 2, 2, 3], |_| 0), [0, 1, 2, 3, 4].into());
+        assert_eq!(odd(&[1], |_| 0), [].into());
     }
 
     #[test]

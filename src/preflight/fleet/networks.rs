@@ -50,9 +50,7 @@ impl Checks<'_> {
         networks.extend::<Vec<_>>(named(&networking.service_subnet, "service"));
         self.each("NetworkOverlap", |host| Some(overlap(&networks, host)));
         let nodes = self.everyone.iter().filter(|role| **role != Role::Etcd).count();
-        self.each("PodCapacity", |host| {
-            (host.role == Role::ControlPlane).then(|| capacity(cluster, nodes)).flatten()
-        });
+        self.each("PodCapacity", |host| host.is_node().then(|| capacity(cluster, nodes)).flatten());
     }
 }
 
@@ -254,6 +252,7 @@ mod tests {
         cp-1 error PodCapacity: the pod network 10.0.1.0/24 can be cut into 1 node networks (/24), and there are 2 nodes
         node-1 error NetworkOverlap: 10.0.1.1, the address the cluster uses, is in the pod network 10.0.1.0/24
         node-1 error NetworkOverlap: the pod network 10.0.1.0/24 overlaps what is reached by eth0: 10.0.0.0/22
+        node-1 error PodCapacity: the pod network 10.0.1.0/24 can be cut into 1 node networks (/24), and there are 2 nodes
         ");
     }
 
@@ -282,7 +281,11 @@ mod tests {
     fn every_node_gets_a_network() {
         let mut fleet = Fleet::healthy(1, 2);
         fleet.silent = vec![Role::Worker; 254];
-        insta::assert_snapshot!(found(&fleet), @"cp-1 error PodCapacity: the pod network 10.244.0.0/16 can be cut into 256 node networks (/24), and there are 257 nodes");
+        insta::assert_snapshot!(found(&fleet), @r"
+        cp-1 error PodCapacity: the pod network 10.244.0.0/16 can be cut into 256 node networks (/24), and there are 257 nodes
+        node-1 error PodCapacity: the pod network 10.244.0.0/16 can be cut into 256 node networks (/24), and there are 257 nodes
+        node-2 error PodCapacity: the pod network 10.244.0.0/16 can be cut into 256 node networks (/24), and there are 257 nodes
+        ");
         fleet.silent.pop();
         assert_eq!(found(&fleet), "");
         fleet.silent.push(Role::Etcd);
@@ -290,7 +293,11 @@ mod tests {
             vec![("node-cidr-mask-size".to_owned(), "25".to_owned())];
         assert_eq!(fleet.only("PodCapacity"), "");
         fleet.cluster.kubelet_configuration.insert("maxPods".to_owned(), json!(250));
-        insta::assert_snapshot!(fleet.only("PodCapacity"), @"cp-1 warning PodCapacity: a node's /25 of the pod network 10.244.0.0/16 has addresses for 125 pods, fewer than the 250 that a kubelet runs (maxPods)");
+        insta::assert_snapshot!(fleet.only("PodCapacity"), @r"
+        cp-1 warning PodCapacity: a node's /25 of the pod network 10.244.0.0/16 has addresses for 125 pods, fewer than the 250 that a kubelet runs (maxPods)
+        node-1 warning PodCapacity: a node's /25 of the pod network 10.244.0.0/16 has addresses for 125 pods, fewer than the 250 that a kubelet runs (maxPods)
+        node-2 warning PodCapacity: a node's /25 of the pod network 10.244.0.0/16 has addresses for 125 pods, fewer than the 250 that a kubelet runs (maxPods)
+        ");
         fleet.cluster.controller_manager =
             vec![("allocate-node-cidrs".to_owned(), "false".to_owned())];
         assert_eq!(fleet.only("PodCapacity"), "");
@@ -301,7 +308,10 @@ mod tests {
         let mut fleet = Fleet::healthy(1, 1);
         fleet.cluster.networking.pod_subnet =
             vec!["10.244.0.0/16".parse().unwrap(), "fd00:1::/64".parse().unwrap()];
-        insta::assert_snapshot!(fleet.only("PodCapacity"), @"cp-1 error PodCapacity: the pod network fd00:1::/64 can be cut into 1 node networks (/64), and there are 2 nodes");
+        insta::assert_snapshot!(fleet.only("PodCapacity"), @r"
+        cp-1 error PodCapacity: the pod network fd00:1::/64 can be cut into 1 node networks (/64), and there are 2 nodes
+        node-1 error PodCapacity: the pod network fd00:1::/64 can be cut into 1 node networks (/64), and there are 2 nodes
+        ");
         fleet.cluster.networking.pod_subnet[1] = "fd00:1::/56".parse().unwrap();
         assert_eq!(fleet.only("PodCapacity"), "");
     }

@@ -1,5 +1,6 @@
 //! What holds for all fleet checks together.
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use proptest::prelude::*;
@@ -7,6 +8,7 @@ use proptest::prelude::*;
 use super::testing::{Fleet, found};
 use super::*;
 use crate::node::facts::{ClockOffset, Fsync, Route};
+use crate::preflight::catalogue::{self, Source};
 use crate::preflight::links::LinkState;
 use crate::report::Severity;
 use ipnet::IpNet;
@@ -21,7 +23,21 @@ fn a_healthy_fleet_has_nothing_to_tell() {
         results[host].iter().map(|result| result.name.to_string()).collect::<Vec<_>>().join(" ")
     };
     insta::assert_snapshot!(names(&fleet, 0), @"UniqueHostname UniqueMachineID UniqueProductUUID UniqueMAC UniqueHostKeys AdvertiseAddress ClockSkew TimeSync ResolverLoop Reachability PathMTU NetworkOverlap PodCapacity MixedArchitectures MixedOS MixedKernels MixedCgroups MixedRuntimes MixedRuntimeVersions ControlPlaneCount EtcdDisk DiskSpace Inodes MountOptions SELinux AppArmor Firewall LeftoverState BootServices Entropy FileLimits");
-    insta::assert_snapshot!(names(&fleet, 3), @"UniqueHostname UniqueMachineID UniqueProductUUID UniqueMAC UniqueHostKeys AdvertiseAddress ClockSkew TimeSync ResolverLoop Reachability PathMTU NetworkOverlap MixedArchitectures MixedOS MixedKernels MixedCgroups MixedRuntimes MixedRuntimeVersions DiskSpace Inodes MountOptions SELinux AppArmor Firewall LeftoverState BootServices Entropy FileLimits");
+    insta::assert_snapshot!(names(&fleet, 3), @"UniqueHostname UniqueMachineID UniqueProductUUID UniqueMAC UniqueHostKeys AdvertiseAddress ClockSkew TimeSync ResolverLoop Reachability PathMTU NetworkOverlap PodCapacity MixedArchitectures MixedOS MixedKernels MixedCgroups MixedRuntimes MixedRuntimeVersions DiskSpace Inodes MountOptions SELinux AppArmor Firewall LeftoverState BootServices Entropy FileLimits");
+}
+
+#[test]
+fn every_check_is_explained_and_every_explanation_has_a_check() {
+    let mut fleet = Fleet::healthy(1, 1);
+    fleet.add("etcd-1", Role::Etcd);
+    fleet.endpoint("k8s.example.com");
+    fleet.all(|facts| drop(facts.resolved.insert("k8s.example.com".to_owned(), Vec::new())));
+    fleet.links(|_, _, _| LinkState::Open);
+    let made: BTreeSet<String> =
+        fleet.evaluate().into_iter().flatten().map(|result| result.name.to_string()).collect();
+    let of_fleet = catalogue::all().filter(|found| found.source == Source::Fleet);
+    let explained: BTreeSet<String> = of_fleet.map(|found| found.name.to_owned()).collect();
+    assert_eq!(made, explained);
 }
 
 #[test]

@@ -32,8 +32,8 @@ impl Checks<'_> {
     ) {
         let hosts = self.hosts;
         for role in [Role::ControlPlane, Role::Worker, Role::Etcd] {
-            let of_role = |host: usize| Some(&hosts[host]).filter(|host| host.role == role);
-            let findings = self.mixed(what, |host| value(of_role(host)?));
+            let of_role = |host: usize| hosts[host].role == role;
+            let findings = self.mixed_within(what, of_role, |host| value(&hosts[host]));
             self.push(name, findings);
         }
     }
@@ -109,6 +109,13 @@ mod tests {
         node-5 warning MixedRuntimeVersions: version of the container runtime: 1.7 on cp-1,node-[1-3,6]; 2.0 on node-5
         node-6 warning MixedOS: operating system: debian 12 on node-[1-5]; ubuntu 24.04 on node-6
         ");
+    }
+
+    #[test]
+    fn the_fleet_decides_between_two() {
+        let mut fleet = Fleet::healthy(1, 2);
+        fleet.host("node-2", |facts| facts.kernel_release = "5.10.0-28-amd64".to_owned());
+        insta::assert_snapshot!(found(&fleet), @"node-2 warning MixedKernels: kernel: 5.10 on node-2; 6.1 on node-1");
     }
 
     #[test]
