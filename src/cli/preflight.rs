@@ -1,37 +1,34 @@
 //! `fleetadm preflight`: every check on every selected host at once, before anything is changed.
 
+mod assessment;
 mod explain;
+mod sheets;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::cluster::Cluster;
 use crate::fleet::{Fleet, Step};
 use crate::inventory::{self, Role};
 use crate::phases::preflight::fleet::{Scope, survey};
-use crate::phases::preflight::{Workflow, images};
+use crate::phases::preflight::{Workflow, fixes, images};
 use crate::phases::{Mode, Run, RunOptions};
+use crate::report::Event;
 
 use super::args::{Global, PreflightArgs, PreflightWorkflow};
 use super::failure::Failure;
-use super::session;
+use super::session::{self, Selected};
 
 pub fn run(global: &Global, args: PreflightArgs) -> Result<u8, Failure> {
     if let Some(check) = &args.explain {
         return explain::run(check);
     }
     let mut selected = session::select(global)?;
-    let (workflow, role) = match args.workflow {
-        None => (None, None),
-        Some(PreflightWorkflow::Init) => (Some(Workflow::Init), Some(Role::ControlPlane)),
-        Some(PreflightWorkflow::Join) => (None, Some(Role::Worker)),
-        Some(PreflightWorkflow::Reset) => (Some(Workflow::Reset), None),
+    let command = keep_concerned(&mut selected, args.workflow)?;
+    let workflow = match args.workflow {
+        Some(PreflightWorkflow::Reset) => Some(Workflow::Reset),
+        None | Some(PreflightWorkflow::Init | PreflightWorkflow::Join) => None,
     };
-    if let Some(role) = role {
-        selected.hosts.retain(|host| host.role == role);
-        if selected.hosts.is_empty() {
-            return Err(Failure::usage(format!("preflight: no {role} host is selected")));
-        }
-    }
     let section = selected.inventory.cluster.as_ref().ok_or_else(|| {
         let origin = inventory::origin(&global.inventory);
         Failure::usage(format!("preflight needs a [cluster] section, and {origin} has none"))
@@ -40,44 +37,84 @@ pub fn run(global: &Global, args: PreflightArgs) -> Result<u8, Failure> {
     let mut ignore = selected.inventory.preflight_ignore.clone();
     ignore.extend(args.ignore_preflight_errors.iter().map(|name| name.to_lowercase()));
     let scope = Scope { workflow, links: !args.no_links };
-    let hosts = &selected.hosts.clone();
-    session::contact(global, "preflight", hosts, None, |reporter, cancel, connector| async move {
-        let (pace, timeout) = (global.pace(), global.timeout);
-        let step = Step {
-            name: "preflight",
-            pace,
-            timeout,
-            cancel: cancel.clone(),
-            reporter: reporter.clone(),
-        };
-        let options = RunOptions {
-            mode: Mode::DryRun,
-            ignore,
-            survey: true,
-            upload_certs: false,
-            cancel,
-            reporter,
-        };
-        let fleet = Arc::new(Fleet::new(connector, pace.parallel));
-        let run = Run::new(selected.inventory, selected.hosts, cluster, fleet, options);
-        let run = Arc::new(run);
-        let mut survey = survey(&run, hosts, &step, scope).await;
-        if args.pull_images {
-            images::pull(&run, &mut survey, &step).await;
-        }
-        run.finish().await;
-        for h in &survey.hosts {
-            if let crate::phases::preflight::fleet::State::Checked(c) = &h.state {
-                for r in c.kubeadm.iter().chain(&c.fleet) {
-                    eprintln!(
-                        "{} {} {:?} {:?} {:?}",
-                        h.host.name, r.name, r.severity, r.findings, r.evidence
-                    );
-                }
-                eprintln!("{:?}", c.facts.clock_offset);
+    let Selected { inventory, hosts } = selected;
+    let changes = match (args.fix, args.dry_run) {
+        (true, true) => Some("to change"),
+        (true, false) => Some("changed"),
+        (false, _) => None,
+    };
+    let hosts = &hosts;
+    session::contact(
+        global,
+        "preflight",
+        hosts,
+        changes,
+        |reporter, cancel, connector| async move {
+            let started = Instant::now();
+            let step = |name| Step {
+                name,
+                pace: global.pace(),
+                timeout: global.timeout,
+                cancel: cancel.clone(),
+                reporter: reporter.clone(),
+            };
+            let fleet = Arc::new(Fleet::new(connector, global.pace().parallel));
+            // Every run has its own facts, and all share the connections.
+            let new_run = || {
+                let options = RunOptions {
+                    mode: Mode::DryRun,
+                    ignore: ignore.clone(),
+                    survey: true,
+                    upload_certs: false,
+                    cancel: cancel.clone(),
+                    reporter: reporter.clone(),
+                };
+                let (inventory, fleet) = (inventory.clone(), fleet.clone());
+                Arc::new(Run::new(inventory, hosts.clone(), cluster.clone(), fleet, options))
+            };
+            let mut run = new_run();
+            let mut found = survey(&run, hosts, &step("preflight"), scope).await;
+            if args.fix
+                && fixes::apply(&run, &found, &step("preflight/fix"), args.dry_run).await
+                && !args.dry_run
+            {
+                run = new_run();
+                found = survey(&run, hosts, &step("preflight"), scope).await;
             }
+            if args.pull_images {
+                images::pull(&run, &mut found, &step("preflight/images")).await;
+            }
+            run.finish().await;
+            let elapsed = started.elapsed();
+            let found =
+                assessment::assessment(&command, args.strict, run.cluster(), found, elapsed);
+            reporter.emit(Event::Assessed(Box::new(found)));
+            Ok(())
+        },
+    )
+}
+
+/// Leave only hosts that the workflow is for, and say what the command is called.
+fn keep_concerned(
+    selected: &mut Selected,
+    workflow: Option<PreflightWorkflow>,
+) -> Result<String, Failure> {
+    let first = selected.inventory.hosts.iter().find(|host| host.role == Role::ControlPlane);
+    let first = first.map(|host| host.name.clone()).unwrap_or_default();
+    let (name, nobody) = match workflow {
+        None => return Ok("preflight".to_owned()),
+        Some(PreflightWorkflow::Init) => {
+            selected.hosts.retain(|host| host.name == first);
+            ("init", "the first control plane is not selected")
         }
-        eprintln!("{:?} {:?}", survey.links, survey.sample);
-        Ok(())
-    })
+        Some(PreflightWorkflow::Join) => {
+            selected.hosts.retain(|host| host.name != first && host.role != Role::Etcd);
+            ("join", "no host that joins is selected")
+        }
+        Some(PreflightWorkflow::Reset) => ("reset", "no host is selected"),
+    };
+    if selected.hosts.is_empty() {
+        return Err(Failure::usage(format!("preflight {name}: {nobody}")));
+    }
+    Ok(format!("preflight {name}"))
 }

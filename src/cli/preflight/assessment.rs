@@ -1,0 +1,99 @@
+//! From what a survey found to what is shown.
+
+use std::time::Duration;
+
+use time::OffsetDateTime;
+
+use crate::cluster::Cluster;
+use crate::inventory::fold_hosts;
+use crate::phases::preflight::fleet::{State, Survey, SurveyedHost};
+use crate::preflight::links::LinkState;
+use crate::preflight::{CheckResult, remedy};
+use crate::report::{
+    AssessedCheck, AssessedHost, Assessment, Finding, HostState, Probe, ProbeResult, Reachability,
+    Severity,
+};
+
+use super::sheets::sheets;
+
+/// What is shown of a survey that took so long.
+pub fn assessment(
+    command: &str,
+    strict: bool,
+    cluster: &Cluster,
+    survey: Survey,
+    elapsed: Duration,
+) -> Assessment {
+    let links = survey.links.into_iter().map(|(link, state)| Probe {
+        from: link.from,
+        to: link.to,
+        port: link.port,
+        purpose: link.purpose.to_owned(),
+        result: match state {
+            LinkState::Open => ProbeResult::Open,
+            LinkState::Refused(_) => ProbeResult::Refused,
+            LinkState::Silent => ProbeResult::NoAnswer,
+            LinkState::Stalled => ProbeResult::Stalled,
+            LinkState::Untested(reason) => ProbeResult::Untested(reason),
+        },
+    });
+    Assessment {
+        command: command.to_owned(),
+        cluster: Some(cluster.section.name.clone()),
+        taken: OffsetDateTime::now_utc(),
+        elapsed,
+        strict,
+        reachability: Reachability { sample: survey.sample, probes: links.collect() },
+        hosts: survey.hosts.into_iter().map(host).collect(),
+        fold: fold_hosts,
+    }
+}
+
+fn host(surveyed: SurveyedHost) -> AssessedHost {
+    let SurveyedHost { host, state } = surveyed;
+    let (mut checks, mut facts) = (Vec::new(), Vec::new());
+    let state = match state {
+        State::Checked(found) => {
+            facts = sheets(&found.facts);
+            found.kubeadm.into_iter().for_each(|result| add(&mut checks, result, false));
+            found.fleet.into_iter().for_each(|result| add(&mut checks, result, true));
+            HostState::Checked
+        }
+        State::Unreachable(reason) => HostState::Unreachable(reason),
+        State::Failed(reason) => HostState::Refused(reason),
+        State::NotStarted => HostState::NotStarted("the run ended before".to_owned()),
+    };
+    AssessedHost { name: host.name, role: host.role.to_string(), state, checks, facts }
+}
+
+/// Some checks are made more than once, of each network for one; they are shown once, with all that was found.
+fn add(checks: &mut Vec<AssessedCheck>, result: CheckResult, fleet: bool) {
+    let evidence = result.evidence.into_iter().map(|(what, value)| (what.into_owned(), value));
+    let findings = result
+        .findings
+        .into_iter()
+        .map(|finding| Finding { severity: finding.severity, message: finding.message });
+    let index = checks.iter().position(|check| check.name == result.name);
+    let check = match index {
+        Some(index) => &mut checks[index],
+        None => {
+            checks.push(AssessedCheck {
+                name: result.name,
+                severity: Severity::Passed,
+                fleet,
+                findings: Vec::new(),
+                remedy: String::new(),
+                evidence: Vec::new(),
+            });
+            let last = checks.len() - 1;
+            &mut checks[last]
+        }
+    };
+    check.severity = check.severity.max(result.severity);
+    check.findings.extend(findings);
+    check.findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+    check.evidence.extend(evidence);
+    if check.severity > Severity::Passed {
+        remedy(&check.name).clone_into(&mut check.remedy);
+    }
+}
