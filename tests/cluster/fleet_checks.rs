@@ -43,6 +43,15 @@ macro_rules! no_more {
     };
 }
 
+/// A mainboard and a network card, the same for whoever is given them, and no container.
+const SAME_MACHINE: &str = concat!(
+    "mount -t tmpfs none /sys/class; mkdir -p /sys/class/dmi/id /sys/class/net/eth0; \
+     echo 4c4c4544-0000-0000-0000-000000000007 >/sys/class/dmi/id/product_uuid; cd /sys/class/net/eth0; \
+     echo 02:00:00:00:00:07 >address; echo 1500 >mtu; echo up >operstate\n",
+    instead!("systemd-detect-virt", "echo kvm")
+);
+const OWN_MACHINE: &str = concat!("umount /sys/class; ", no_more!("systemd-detect-virt"));
+
 const DROP_TABLE: &str = "nft delete table inet damage";
 
 const CASES: &[Case] = &[
@@ -73,6 +82,22 @@ const CASES: &[Case] = &[
         ],
         told: &["n2", "n3"],
         words: &["0123456789abcdef0123456789abcdef"],
+    },
+    Case {
+        check: "UniqueMAC",
+        severity: "error",
+        damage: &[("n2", SAME_MACHINE), ("n3", SAME_MACHINE)],
+        repair: &[("n2", OWN_MACHINE), ("n3", OWN_MACHINE)],
+        told: &["n2", "n3"],
+        words: &["02:00:00:00:00:07"],
+    },
+    Case {
+        check: "UniqueProductUUID",
+        severity: "error",
+        damage: &[("n2", SAME_MACHINE), ("n3", SAME_MACHINE)],
+        repair: &[("n2", OWN_MACHINE), ("n3", OWN_MACHINE)],
+        told: &["n2", "n3"],
+        words: &["4c4c4544-0000-0000-0000-000000000007"],
     },
     Case {
         check: "UniqueHostKeys",
@@ -213,6 +238,33 @@ const CASES: &[Case] = &[
         repair: &[("n2", "umount /etc/os-release; rm /root/os /root/fake")],
         told: &["n2"],
         words: &["rocky"],
+    },
+    Case {
+        check: "MixedRuntimes",
+        severity: "warning",
+        damage: &[(
+            "n2",
+            instead!(
+                "crictl",
+                "case \"$*\" in *version*) printf 'RuntimeName:  cri-o\nRuntimeVersion:  1.30.1\n' ;; \
+                 *) echo '{\"status\":{\"conditions\":[{\"type\":\"RuntimeReady\",\"status\":true}]}}' ;; esac"
+            ),
+        )],
+        repair: &[("n2", no_more!("crictl"))],
+        told: &["n2"],
+        words: &["cri-o"],
+    },
+    Case {
+        check: "AppArmor",
+        severity: "error",
+        damage: &[(
+            "n2",
+            "mount -t tmpfs none /sys/module; mkdir -p /sys/module/apparmor/parameters; \
+             echo Y >/sys/module/apparmor/parameters/enabled",
+        )],
+        repair: &[("n2", "umount /sys/module")],
+        told: &["n2"],
+        words: &["apparmor_parser"],
     },
     Case {
         check: "MixedRuntimeVersions",
