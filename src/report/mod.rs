@@ -2,6 +2,7 @@
 
 mod assessment;
 mod event;
+mod file;
 mod json;
 mod question;
 mod record;
@@ -17,6 +18,7 @@ pub use assessment::{
     ProbeResult, Reachability,
 };
 pub use event::{Event, Outcome, Severity, Unit};
+pub use file::write_file;
 pub use question::{NoAnswer, Prompter, Question};
 pub use record::{Record, RecordFile};
 pub use render::{Format, Options, Renderer};

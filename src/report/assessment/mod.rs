@@ -5,6 +5,7 @@
 
 mod causes;
 mod json;
+mod junit;
 mod matrix;
 mod text;
 
@@ -180,6 +181,14 @@ impl Assessment {
     /// Whether a result of this severity fails the run.
     pub fn fails(&self, severity: Severity) -> bool {
         severity == Severity::Error || (self.strict && severity == Severity::Warning)
+    }
+
+    /// What was run, and on which cluster.
+    fn title(&self) -> String {
+        match &self.cluster {
+            Some(cluster) => format!("{} of {cluster}", self.command),
+            None => self.command.clone(),
+        }
     }
 
     /// Names of these hosts in few words, safe to show.
