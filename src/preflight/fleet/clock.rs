@@ -62,7 +62,7 @@ impl Range {
     }
 
     /// What is certainly between it and the workstation, negative when it is behind.
-    fn from_workstation(self) -> f64 {
+    fn apart_from_workstation(self) -> f64 {
         if self.low > 0.0 { self.low } else { self.high.min(0.0) }
     }
 }
@@ -117,7 +117,7 @@ fn judge(range: Range, skew: f64, from_strict: Option<f64>) -> Findings {
         }
         _ => {}
     }
-    let from_workstation = range.from_workstation();
+    let from_workstation = range.apart_from_workstation();
     let severity = match from_workstation.abs() {
         s if s > BACKDATED => Severity::Error,
         s if s > ANY_HOST => Severity::Warning,
