@@ -62,7 +62,7 @@ impl Range {
     }
 
     /// What is certainly between it and the workstation, negative when it is behind.
-    fn from_workstation(self) -> f64 {
+    fn apart_from_workstation(self) -> f64 {
         if self.low > 0.0 { self.low } else { self.high.min(0.0) }
     }
 }
@@ -117,7 +117,7 @@ fn judge(range: Range, skew: f64, from_strict: Option<f64>) -> Findings {
         }
         _ => {}
     }
-    let from_workstation = range.from_workstation();
+    let from_workstation = range.apart_from_workstation();
     let severity = match from_workstation.abs() {
         s if s > BACKDATED => Severity::Error,
         s if s > ANY_HOST => Severity::Warning,
@@ -140,7 +140,7 @@ fn judge(range: Range, skew: f64, from_strict: Option<f64>) -> Findings {
 /// Containers have their clock from the machine they run on.
 fn time_sync(host: &FleetHost<'_>) -> Option<Findings> {
     let init = &host.facts.init;
-    if host.is_container() || init.kind == InitKind::None {
+    if host.is_container() || init.kind == InitKind::None || init.services.is_empty() {
         return None;
     }
     let known = TIME_SERVICES
@@ -260,7 +260,10 @@ mod tests {
             clocks in proptest::collection::vec((-50.0..50.0_f64, -1.0..1.0_f64), 1..9)
         ) {
             // Each clock was seen up to a second wrong, and known to be.
-            let seen = clocks.iter().map(|(real, error)| Range { low: real + error - 1.0, high: real + error + 1.0 });
+            let seen = clocks.iter().map(|(real, error)| {
+                let seen = real + error;
+                Range { low: seen - 1.0, high: seen + 1.0 }
+            });
             let middle = Middle::of(seen.clone()).unwrap();
             let mut real: Vec<f64> = clocks.iter().map(|(real, _)| *real).collect();
             real.sort_by(f64::total_cmp);

@@ -106,7 +106,7 @@ fn commands(firewall: &str, ports: &[String]) -> Option<String> {
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
         word.starts_with(|c: char| c.is_ascii_alphabetic()) && word.chars().all(plain)
     };
-    if !words.iter().all(|word| is_name(word)) {
+    if !words.iter().all(is_name) {
         return None;
     }
     let colons = || ports.iter().map(|ports| ports.replace('-', ":")).collect::<Vec<_>>().join(",");

@@ -26,7 +26,7 @@ impl Checks<'_> {
         let macs = self.shared("MAC address", Severity::Error, |host| macs(&hosts[host]));
         self.push("UniqueMAC", macs);
         let keys = self.shared("SSH host key", Severity::Warning, |host| {
-            hosts[host].facts.ssh_host_keys.iter().filter_map(|key| host_key(key))
+            hosts[host].facts.ssh_host_keys.iter().filter_map(host_key)
         });
         self.push("UniqueHostKeys", keys);
     }

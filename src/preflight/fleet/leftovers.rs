@@ -1,7 +1,6 @@
 //! What an earlier cluster left: which one it was, and how long ago.
 
 use super::groups::{list, shown};
-use super::networks::is_of_cluster;
 use super::words::duration;
 use super::{Checks, FleetHost};
 use crate::inventory::Role;
@@ -48,6 +47,23 @@ const PLUGINS: &[&str] = &[
     "weave",
 ];
 const PLUGIN_DIRECTORY: &str = "/etc/cni/net.d/";
+/// Interfaces that network plugins and kube-proxy make begin with one of these, and none that others make.
+const INTERFACES: &[&str] = &[
+    "antrea-",
+    "cali",
+    "cilium_",
+    "cni0",
+    "flannel.",
+    "flannel-",
+    "kube-bridge",
+    "kube-dummy-if",
+    "kube-ipvs",
+    "nodelocaldns",
+    "ovn-k8s",
+    "vxlan.calico",
+    "weave",
+    "wireguard.cali",
+];
 /// So much of a hash tells certificate authorities apart.
 const DIGITS: usize = 12;
 
@@ -141,8 +157,9 @@ fn stranger(host: &FleetHost<'_>, etcd_data: &str) -> Findings {
         PLUGINS.iter().any(|plugin| file.contains(plugin)).then(|| path.clone())
     });
     traces.extend(plugins);
-    let interfaces = facts.interfaces.iter().filter(|interface| is_of_cluster(&interface.name));
-    traces.extend(interfaces.map(|interface| format!("interface {}", interface.name)));
+    let of_plugin = |name: &&str| INTERFACES.iter().any(|prefix| name.starts_with(prefix));
+    let interfaces = facts.interfaces.iter().map(|interface| interface.name.as_str());
+    traces.extend(interfaces.filter(of_plugin).map(|name| format!("interface {name}")));
     let mut findings = Findings::default();
     if !blocking.is_empty() {
         let also = if traces.is_empty() { String::new() } else { format!("; {}", list(&traces)) };

@@ -10,36 +10,8 @@ use super::groups::{list, shown};
 use super::words::count;
 use super::{Checks, FleetHost};
 use crate::inventory::{ClusterSection, Role};
-use crate::node::facts::Route;
 use crate::preflight::result::Findings;
 use crate::report::Severity;
-
-/// Interfaces that network plugins and kube-proxy make begin with one of these.
-const OF_CLUSTERS: &[&str] = &[
-    "antrea-",
-    "cali",
-    "cilium",
-    "cni0",
-    "flannel",
-    "genev_sys",
-    "kube-bridge",
-    "kube-dummy-if",
-    "kube-ipvs",
-    "lxc_health",
-    "nodelocaldns",
-    "ovn-k8s",
-    "tunl0",
-    "vethwe",
-    "vxlan.calico",
-    "vxlan-v6.calico",
-    "weave",
-    "wireguard.cali",
-];
-
-/// Whether an interface of this name is the work of a cluster.
-pub(super) fn is_of_cluster(interface: &str) -> bool {
-    OF_CLUSTERS.iter().any(|prefix| interface.starts_with(prefix))
-}
 
 impl Checks<'_> {
     pub(super) fn networks(&mut self) {
@@ -97,21 +69,21 @@ fn taken<'a>(
     network: IpNet,
     host: &'a FleetHost<'_>,
 ) -> BTreeMap<&'a str, (Vec<String>, Severity)> {
-    // On a member, the cluster's own interfaces are there, and routes to other nodes' pods.
-    let expected = |device: &str| host.is_member() && is_of_cluster(device);
     let mut taken: BTreeMap<&str, (Vec<String>, Severity)> = BTreeMap::new();
     let mut add = |device: &'a str, text: String, severity: Severity| {
         let (texts, worst) = taken.entry(device).or_insert((Vec::new(), Severity::Passed));
         texts.push(text);
         *worst = severity.max(*worst);
     };
-    let of_pods = |route: &Route| host.is_member() && network.contains(&route.network);
-    let routes = host.facts.routes.iter().filter(|route| {
-        !is_default(route.network)
-            && (network.contains(&route.network) || route.network.contains(&network))
-            && !expected(&route.device)
-            && !of_pods(route)
-    });
+    // On a member, the network is in use: routes into it lead to pods, and virtual interfaces have addresses of it.
+    let in_use = host.is_member();
+    let overlaps = |other: &IpNet| {
+        network.contains(other) || (other.contains(&network) && !is_default(*other))
+    };
+    let routes =
+        host.facts.routes.iter().filter(|route| {
+            overlaps(&route.network) && !(in_use && network.contains(&route.network))
+        });
     for route in routes {
         // A wider network behind a router need not have anything in this one.
         let elsewhere =
@@ -120,7 +92,7 @@ fn taken<'a>(
         add(&route.device, route.network.to_string(), severity);
     }
     let advertised = host.advertised();
-    for interface in host.facts.interfaces.iter().filter(|card| !expected(&card.name)) {
+    for interface in host.facts.interfaces.iter().filter(|card| card.physical || !in_use) {
         // The route that comes with an address says more.
         let routed = |address: &IpAddr| {
             let routes = &mut host.facts.routes.iter();
@@ -205,7 +177,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::inventory::Role;
+    use crate::node::facts::{Interface, Route};
     use crate::preflight::Membership;
     use crate::preflight::fleet::testing::{Fleet, found};
 
@@ -267,8 +239,11 @@ mod tests {
                 route("10.244.3.0/24", "eth0", Some("10.0.1.2")),
                 route("10.244.4.0/26", "*", None),
             ]);
+            let addresses = vec!["10.244.1.1".parse().unwrap(), "10.96.0.10".parse().unwrap()];
+            let name = "veth1a2b3c4d".to_owned();
+            facts.interfaces.push(Interface { name, addresses, ..Interface::default() });
         });
-        assert_ne!(found(&fleet), "");
+        assert_eq!(fleet.only("NetworkOverlap").matches("error").count(), 3 * 6);
         for host in ["cp-1", "node-1", "node-2"] {
             fleet.member(host, Membership::Worker);
         }

@@ -44,7 +44,10 @@ fn apparmor(host: &FleetHost<'_>) -> Option<Findings> {
             };
             findings.add(
                 severity,
-                format!("the kernel enforces AppArmor profiles, but apparmor_parser is missing: {runtime}"),
+                format!(
+                    "the kernel enforces AppArmor profiles, but apparmor_parser is missing: \
+                     {runtime}"
+                ),
             );
         }
     }

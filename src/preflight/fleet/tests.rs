@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::testing::{Fleet, found};
 use super::*;
-use crate::node::facts::{ClockOffset, Fsync, Route};
+use crate::node::facts::{ClockOffset, Fsync, Interface, PathState, Route};
 use crate::preflight::catalogue::{self, Source};
 use crate::preflight::links::LinkState;
 use crate::report::Severity;
@@ -53,6 +53,57 @@ fn containers_on_one_machine_are_healthy() {
             disk.file_system = "overlay".to_owned();
         }
     });
+    assert_eq!(found(&fleet), "");
+}
+
+#[test]
+fn members_and_two_families_are_healthy() {
+    let mut fleet = Fleet::healthy(3, 3);
+    let networking = &mut fleet.cluster.networking;
+    networking.pod_subnet.push("fd00:10:244::/48".parse().unwrap());
+    networking.service_subnet.push("fd00:10:96::/112".parse().unwrap());
+    let mut number = 0;
+    fleet.all(|facts| {
+        number += 1;
+        let own: IpAddr = format!("2001:db8::{number}").parse().unwrap();
+        let link_local: IpAddr = format!("fe80::{number}").parse().unwrap();
+        facts.addresses.extend([own, link_local]);
+        facts.default_addresses.push(own);
+        facts.interfaces[1].addresses.extend([own, link_local]);
+        let route = |network: String, device: &str, gateway: Option<&str>| Route {
+            network: network.parse().unwrap(),
+            device: device.to_owned(),
+            gateway: gateway.map(|gateway| gateway.parse().unwrap()),
+        };
+        facts.routes.extend([
+            route("::/0".to_owned(), "eth0", Some("fe80::1")),
+            route("2001:db8::/64".to_owned(), "eth0", None),
+            route("10.244.0.0/16".to_owned(), "cni0", None),
+            route(format!("fd00:10:244:{number}::/64"), "cni0", None),
+            route("172.17.0.0/16".to_owned(), "docker0", None),
+        ]);
+        let bridge = |name: &str, address: &str| Interface {
+            name: name.to_owned(),
+            mac: "02:42:0a:f4:00:01".to_owned(),
+            mtu: 1450,
+            state: "up".to_owned(),
+            physical: false,
+            addresses: vec![address.parse().unwrap()],
+        };
+        facts.interfaces.push(bridge("cni0", "10.244.1.1"));
+        facts.interfaces.push(bridge("kube-ipvs0", "10.96.0.1"));
+        facts.leftovers.ca_sha256 = "a1".repeat(32);
+        facts.listening_tcp_ports = vec![22, 6443, 10250, 2379, 2380];
+        for path in ["/etc/kubernetes/kubelet.conf", "/etc/kubernetes/pki/ca.crt"] {
+            facts.paths.insert(path.to_owned(), PathState::File);
+        }
+        facts.paths.insert("/var/lib/etcd".to_owned(), PathState::Directory);
+    });
+    for number in 1..=3 {
+        fleet.member(&format!("cp-{number}"), Membership::ControlPlane);
+        fleet.member(&format!("node-{number}"), Membership::Worker);
+    }
+    fleet.links(|_, _, _| LinkState::Open);
     assert_eq!(found(&fleet), "");
 }
 
@@ -117,10 +168,15 @@ prop_compose! {
         addresses in proptest::collection::vec(address(), 0..4),
         numbers in any::<[u64; 6]>(),
         floats in any::<[f64; 3]>(),
-        resolved in proptest::collection::btree_map(text(), proptest::collection::vec(address(), 0..3), 0..4),
+        resolved in proptest::collection::btree_map(
+            text(),
+            proptest::collection::vec(address(), 0..3),
+            0..4,
+        ),
         prefix in 0..=32_u8,
     ) -> Facts {
-        let mut facts = super::testing::facts(&texts[0], addresses.first().copied().unwrap_or([0; 4].into()), 1);
+        let own = addresses.first().copied().unwrap_or(IpAddr::from([0; 4]));
+        let mut facts = super::testing::facts(&texts[0], own, 1);
         facts.addresses.clone_from(&addresses);
         facts.default_addresses = addresses;
         facts.machine_id.clone_from(&texts[1]);
