@@ -69,9 +69,9 @@ pub struct Global {
     /// not are reported as not started.
     #[arg(long, global = true, value_name = "N|P%")]
     pub max_failures: Option<Share>,
-    /// Limit in seconds, or with a unit as 90s or 5m: for each host in exec and copy, for the whole run elsewhere
+    /// Limit in seconds, or with a unit as 90s or 5m: for each host in exec, copy and facts, for the whole run elsewhere
     ///
-    /// In exec and copy it counts from connecting, and takes the place of the inventory's command_timeout. In a
+    /// In exec, copy and facts it counts from connecting, and takes the place of the inventory's command_timeout. In a
     /// workflow, steps under way when it passes are finished, and no others begin.
     #[arg(long, global = true, value_name = "DURATION", value_parser = inventory::parse_duration)]
     pub timeout: Option<Duration>,
@@ -135,6 +135,8 @@ pub enum Command {
     Reset(ResetArgs),
     /// Run a command on the selected hosts
     Exec(ExecArgs),
+    /// Show what there is to know about the selected hosts, which stay as they are
+    Facts(FactsArgs),
     /// Copy files and trees to the selected hosts, or fetch them from there
     Copy(CopyArgs),
     /// Show the host keys of the selected hosts, compare them, and add them to known_hosts
@@ -313,6 +315,32 @@ pub struct ExecArgs {
     /// The command and its arguments; one argument is given to the host's shell as it is
     #[arg(required_unless_present = "script", trailing_var_arg = true, allow_hyphen_values = true)]
     pub command: Vec<String>,
+}
+
+/// `fleetadm facts`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Hosts are shown in the inventory's order, those that fail on standard error. Nothing is kept, here or \
+    there. CSV is that of RFC 4180 with plain line feeds."
+)]
+pub struct FactsArgs {
+    /// What to show of each host: names of columns, or paths into the JSON as disks./var.free_mb; `help` lists them
+    #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
+    pub columns: Vec<String>,
+    /// table for people, csv of the same columns, or json: everything, an object per host [default: table]
+    #[arg(long, value_enum, hide_possible_values = true)]
+    pub format: Option<FactsFormat>,
+}
+
+/// `--format` of `facts`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum FactsFormat {
+    /// For people.
+    Table,
+    /// Comma-separated values with a header.
+    Csv,
+    /// Everything, one object per line.
+    Json,
 }
 
 /// `fleetadm copy`.

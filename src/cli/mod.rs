@@ -3,11 +3,13 @@
 mod args;
 mod copy;
 mod exec;
+mod facts;
 mod failure;
 mod inventory;
 mod preflight;
 mod session;
 mod trust;
+mod value;
 mod workflows;
 
 use std::io::Write;
@@ -32,6 +34,7 @@ pub fn run(cli: Cli) -> u8 {
         Command::Inventory { command } => inventory::run(&cli.global, command),
         Command::Trust(args) => trust::run(&cli.global, args),
         Command::Exec(args) => exec::run(&cli.global, args),
+        Command::Facts(args) => facts::run(&cli.global, args),
         Command::Copy(args) => copy::run(&cli.global, args),
         Command::Preflight(args) => preflight::run(&cli.global, args),
         Command::Apply(args) => workflows::apply(&cli.global, args),

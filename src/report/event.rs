@@ -164,6 +164,19 @@ pub enum Event {
         /// Lines of text.
         text: String,
     },
+    /// Data for programs, on standard output as it is: whoever sends it has stripped what hosts said of control
+    /// characters. In JSON other events say the same.
+    Data {
+        /// Lines of text.
+        text: String,
+    },
+    /// What there is to know about a host. Data for programs: an object on standard output, however the run is shown.
+    Facts {
+        /// Inventory name.
+        host: String,
+        /// A JSON object, on one line.
+        facts: String,
+    },
     /// A secret the operator asked for by name. Renderers show it once, on standard output; nothing keeps it.
     Disclosed {
         /// What it is.

@@ -14,7 +14,7 @@ use super::{Event, Outcome, Unit, assessment};
 /// is a line for each host and check. A closed standard output ends the output, not the run.
 pub fn write(event: &Event) {
     match event {
-        Event::Listing { .. } => return,
+        Event::Listing { .. } | Event::Data { .. } => return,
         Event::Assessed(assessment) => {
             if let Ok(lines) = assessment::lines(assessment) {
                 let _ = std::io::stdout().lock().write_all(&lines);
@@ -27,7 +27,12 @@ pub fn write(event: &Event) {
     // Formatting the current time fails only for years outside RFC 3339.
     value["time"] = json!(OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default());
     let mut out = std::io::stdout().lock();
-    if let Event::Merged { hosts, .. } = event {
+    if let Event::Facts { facts, .. } = event {
+        // They are large, and JSON already: they take the place of the object's end.
+        let value = value.to_string();
+        let open = value.strip_suffix('}').unwrap_or_default();
+        let _ = writeln!(out, "{open},\"facts\":{facts}}}");
+    } else if let Event::Merged { hosts, .. } = event {
         for host in hosts {
             value["host"] = json!(host);
             let _ = writeln!(out, "{value}");
@@ -180,6 +185,8 @@ fn object(event: &Event) -> Value {
         }),
         Event::Assessed(assessment) => json!({"kind": "assessed", "command": assessment.command}),
         Event::Listing { text } => json!({"kind": "listing", "text": text}),
+        Event::Data { text } => json!({"kind": "data", "text": text}),
+        Event::Facts { host, .. } => json!({"kind": "facts", "host": host}),
         Event::Disclosed { what, secret } => {
             json!({"kind": "disclosed", "what": what, "secret": secret.expose_secret()})
         }

@@ -265,6 +265,10 @@ impl Screen {
                     let _ = writeln!(out, "{}", printable_line(line, LINE_LIMIT));
                 }
             }),
+            Event::Data { text } => self.progress.suspend(|| {
+                let _ = std::io::stdout().write_all(text.as_bytes());
+            }),
+            Event::Facts { .. } => self.progress.suspend(|| json::write(event)),
             Event::Interrupted => self.line(
                 "interrupted: steps under way are finished, no others begin; once more aborts at once",
             ),

@@ -65,6 +65,7 @@ mod commands;
 mod copy;
 mod dropbear;
 mod exec;
+mod facts;
 mod fetch;
 mod fleet;
 mod host_certificates;

@@ -8,8 +8,9 @@ use serde_json::{Map, Value, json};
 
 use crate::cli::args::OutputFormat;
 use crate::cli::failure::Failure;
+use crate::cli::value::{is_nothing, text};
 use crate::inventory::{Hop, Host};
-use crate::report::printable;
+use crate::report::{aligned, printable};
 use crate::ssh::{Connector, Setting, Settings};
 
 /// Every host: a table for people, an object per line for programs.
@@ -192,67 +193,5 @@ fn hop(hop: &Hop) -> String {
         Some(port) if hop.host.contains(':') => format!("{user}[{}]:{port}", hop.host),
         Some(port) => format!("{user}{}:{port}", hop.host),
         None => format!("{user}{}", hop.host),
-    }
-}
-
-/// A value for people.
-fn text(value: &Value) -> String {
-    match value {
-        Value::String(text) => printable(text).into_owned(),
-        value if is_nothing(value) => "-".to_owned(),
-        Value::Array(items) => items.iter().map(text).collect::<Vec<_>>().join(", "),
-        Value::Object(fields) => {
-            let field = |(name, value): (&String, &Value)| format!("{name}={}", text(value));
-            fields.iter().map(field).collect::<Vec<_>>().join(", ")
-        }
-        other => printable(&other.to_string()).into_owned(),
-    }
-}
-
-fn is_nothing(value: &Value) -> bool {
-    match value {
-        Value::Null => true,
-        Value::Array(items) => items.is_empty(),
-        Value::Object(fields) => fields.is_empty(),
-        _ => false,
-    }
-}
-
-/// Rows of cells below each other; no header where it is empty.
-fn aligned<const N: usize>(header: &[String], rows: &[[String; N]]) -> String {
-    let all = || std::iter::once(header).chain(rows.iter().map(|row| row.as_slice()));
-    let width = |column: usize| {
-        all().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..N).map(width).collect();
-    let line = |row: &[String]| {
-        let cells = row.iter().zip(&widths).map(|(cell, &width)| format!("{cell:<width$}"));
-        format!("{}\n", cells.collect::<Vec<_>>().join("  ").trim_end())
-    };
-    all().filter(|row| !row.is_empty()).map(line).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn columns_are_aligned() {
-        let header = ["A", "LONGER"].map(str::to_owned);
-        let rows = [["ä b", "1"], ["c", "2"]].map(|row| row.map(str::to_owned));
-        insta::assert_snapshot!(aligned(&header, &rows), @r"
-        A    LONGER
-        ä b  1
-        c    2
-        ");
-        assert_eq!(aligned(&[], &rows), "ä b  1\nc    2\n");
-    }
-
-    #[test]
-    fn values_are_readable() {
-        assert_eq!(text(&json!(["a", 1, true])), "a, 1, true");
-        assert_eq!(text(&json!({"tier": "db", "rack": 7})), "rack=7, tier=db");
-        assert_eq!((text(&json!(null)), text(&json!([]))), ("-".to_owned(), "-".to_owned()));
-        assert_eq!(text(&json!("a\u{1b}[31mb")), printable("a\u{1b}[31mb"));
     }
 }

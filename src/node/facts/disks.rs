@@ -35,8 +35,9 @@ impl Disks {
         match key {
             "disk_kb" => {
                 let (size, free) = pair()?;
-                disk.size_mb = size.parse::<u64>().ok()? / 1024;
-                disk.free_mb = free.parse::<u64>().ok()? / 1024;
+                let size: u64 = size.parse().ok()?;
+                disk.size_mb = size / 1024;
+                disk.free_mb = free.parse().ok().filter(|free: &u64| *free <= size)? / 1024;
             }
             "disk_inodes" => {
                 // Some file systems have none, and `df` a dash.
@@ -87,7 +88,6 @@ mod tests {
         ] {
             disks.take(key, value).unwrap();
         }
-        assert_eq!(disks.take("disk_kb", "x y"), None);
         assert_eq!(Disks::default().take("disk_kb", "1 1"), None);
         let disk = &disks.finish()["/var/lib/etcd 2"];
         assert_eq!((disk.size_mb, disk.free_mb, disk.inodes_free), (1024, 512, 10));
@@ -95,6 +95,15 @@ mod tests {
             (disk.file_system.as_str(), disk.options.join(",")),
             ("ext4", "rw,noexec".into())
         );
+    }
+
+    #[test]
+    fn sizes_that_cannot_be() {
+        let mut disks = Disks::default();
+        disks.take("disk", "/").unwrap();
+        for bad in ["x y", "1024 1025", "1"] {
+            assert_eq!(disks.take("disk_kb", bad), None, "{bad}");
+        }
     }
 
     #[test]

@@ -6,6 +6,9 @@ use ipnet::IpNet;
 
 use super::{Interface, Route};
 
+/// The most bytes a packet can have, by far.
+const MAX_MTU: u32 = 1 << 20;
+
 /// `NAME MAC MTU STATE PHYSICAL`, with `-` for no address.
 pub(super) fn interface(value: &str) -> Option<Interface> {
     let mut fields = value.split(' ');
@@ -14,7 +17,7 @@ pub(super) fn interface(value: &str) -> Option<Interface> {
     Some(Interface {
         name: name.to_owned(),
         mac: if mac == "-" { String::new() } else { mac.to_ascii_lowercase() },
-        mtu: mtu.parse().ok()?,
+        mtu: mtu.parse().ok().filter(|mtu| *mtu <= MAX_MTU)?,
         state: state.to_owned(),
         physical: physical == "1",
         addresses: Vec::new(),
@@ -73,6 +76,8 @@ mod tests {
         let eth = interface("eth0 02:42:AC:11:00:02 1500 up 1").unwrap();
         assert_eq!((eth.mac.as_str(), eth.mtu, eth.physical), ("02:42:ac:11:00:02", 1500, true));
         assert_eq!(interface("tun0 - 1400 unknown 0").unwrap().mac, "");
-        assert!(interface("eth0 - big up 0").is_none());
+        for bad in ["eth0 - big up 0", "eth0 - 1048577 up 0"] {
+            assert!(interface(bad).is_none(), "{bad}");
+        }
     }
 }

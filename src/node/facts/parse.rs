@@ -15,6 +15,11 @@ pub const MAX_TEXT: usize = 512 << 10;
 const MAX_LINES: usize = 8192;
 const MAX_LINE: usize = 4096;
 
+/// More than any machine has: CPUs, KiB of memory (1 PiB), seconds in a time (year 9999). What is beyond is no fact.
+const MAX_CPUS: u32 = 65536;
+const MAX_MEMORY_KB: u64 = 1 << 40;
+const MAX_TIME: u64 = 253_402_300_799;
+
 /// Why facts cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FactsError {
@@ -109,17 +114,17 @@ impl Gathered {
             "machine" => facts.machine = value.to_owned(),
             "os.id" => facts.os.id = unquoted(value),
             "os.version" => facts.os.version = unquoted(value),
-            "cpus" => facts.cpus = value.parse().ok()?,
-            "memory_kb" => facts.memory_mb = value.parse::<u64>().ok()? / 1024,
+            "cpus" => facts.cpus = parse_in(value, 1..=MAX_CPUS)?,
+            "memory_kb" => facts.memory_mb = parse_in(value, 1..=MAX_MEMORY_KB)? / 1024,
             "swap" => facts.swaps.push(value.to_owned()),
             "clock" => {
                 let (seconds, _) = value.split_once('.').unwrap_or((value, ""));
-                facts.clock = seconds.parse().ok()?;
+                facts.clock = parse_in(seconds, 0..=MAX_TIME)?;
                 self.clock = Some(clock(value)?);
             }
             "machine_id" => facts.machine_id = value.to_owned(),
             "virtualization" => facts.virtualization = value.to_owned(),
-            "uptime" => facts.uptime = seconds(value)? as u64,
+            "uptime" => facts.uptime = parse_in(value, 0..=MAX_TIME)?,
             "product_uuid" => facts.product_uuid = value.to_ascii_lowercase(),
             "ssh_host_key" => facts.ssh_host_keys.push(pair(value)?),
             "selinux" => facts.selinux = value.to_owned(),
@@ -131,7 +136,7 @@ impl Gathered {
             }
             "changed" => {
                 let (time, path) = pair(value)?;
-                facts.leftovers.changed.insert(path, time.parse().ok()?);
+                facts.leftovers.changed.insert(path, parse_in(&time, 0..=MAX_TIME)?);
             }
             "server" => insert(&mut facts.leftovers.servers, value)?,
             "ca_sha256" => facts.leftovers.ca_sha256 = value.to_owned(),
@@ -407,6 +412,13 @@ mod tests {
             "euid many\nend",
             "port 10000\nend",
             "service kubelet 1 1\nend",
+            "cpus 0\nend",
+            "cpus 65537\nend",
+            "memory_kb 1099511627777\nend",
+            "uptime 99999999999999\nend",
+            "clock 253402300800\nend",
+            "link eth0 - 1048577 up 1\nend",
+            "disk /\ndisk_kb 1024 1025\nend",
             "kernel_option A y\nend",
             "end\neuid 0",
         ] {
