@@ -25,6 +25,7 @@ pub fn run(global: &Global, args: PreflightArgs) -> Result<u8, Failure> {
         Some(PreflightWorkflow::Init) => (Some(Workflow::Init), Some(Role::ControlPlane)),
         Some(PreflightWorkflow::Join) => (None, Some(Role::Worker)),
         Some(PreflightWorkflow::Reset) => (Some(Workflow::Reset), None),
+        Some(PreflightWorkflow::Upgrade) => (Some(Workflow::Upgrade), None),
     };
     if let Some(role) = role {
         selected.hosts.retain(|host| host.role == role);
