@@ -205,6 +205,8 @@ pub enum PreflightWorkflow {
     Join,
     /// Being reset
     Reset,
+    /// Going to the release that the inventory says
+    Upgrade,
 }
 
 /// Options of workflows that change hosts.

@@ -4,6 +4,7 @@ mod assessment;
 mod explain;
 mod sheets;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -13,7 +14,7 @@ use crate::inventory::{self, Role};
 use crate::phases::preflight::fleet::{Scope, survey};
 use crate::phases::preflight::{Workflow, fixes, images};
 use crate::phases::{Mode, Run, RunOptions};
-use crate::report::Event;
+use crate::report::{Assessment, Event, write_file};
 
 use super::args::{Global, PreflightArgs, PreflightWorkflow};
 use super::failure::Failure;
@@ -27,6 +28,7 @@ pub fn run(global: &Global, args: PreflightArgs) -> Result<u8, Failure> {
     let command = keep_concerned(&mut selected, args.workflow)?;
     let workflow = match args.workflow {
         Some(PreflightWorkflow::Reset) => Some(Workflow::Reset),
+        Some(PreflightWorkflow::Upgrade) => Some(Workflow::Upgrade),
         None | Some(PreflightWorkflow::Init | PreflightWorkflow::Join) => None,
     };
     let section = selected.inventory.cluster.as_ref().ok_or_else(|| {
@@ -112,9 +114,22 @@ fn keep_concerned(
             ("join", "no host that joins is selected")
         }
         Some(PreflightWorkflow::Reset) => ("reset", "no host is selected"),
+        Some(PreflightWorkflow::Upgrade) => {
+            selected.hosts.retain(|host| host.role != Role::Etcd);
+            ("upgrade", "no node is selected")
+        }
     };
     if selected.hosts.is_empty() {
         return Err(Failure::usage(format!("preflight {name}: {nobody}")));
     }
     Ok(format!("preflight {name}"))
+}
+
+/// The files that were asked for.
+fn write(args: &PreflightArgs, found: &Assessment) -> Result<(), Failure> {
+    let write = |path: &Path, content: &str| write_file(path, content).map_err(Failure::internal);
+    if let Some(path) = &args.junit {
+        write(path, &found.to_junit())?;
+    }
+    Ok(())
 }

@@ -190,6 +190,8 @@ impl Run {
         let mut request = FactsRequest {
             cri_socket: section.cri_socket.clone(),
             paths: vec![section.etcd.data_dir.clone()],
+            // kubeadm looks the node's name up, which need not be the host's own.
+            names: vec![state.host.name.clone()],
             ..FactsRequest::default()
         };
         if self.options.survey {

@@ -226,35 +226,6 @@ pub(super) static EXPLANATIONS: &[Explanation] = &[
         "Made only where asked for with --pull-images; an error.",
     ),
     of_kubeadm(
-        "CoreDNSUnsupportedPlugins",
-        "The plugins in the Corefile of the ConfigMap kube-system/coredns, against those that the \
-         CoreDNS of the new release has or is known to migrate.",
-        "CoreDNS does not start with a plugin it does not know, and names in the cluster no \
-         longer resolve.",
-        "take the plugin out with `kubectl -n kube-system edit configmap coredns`, or write the \
-         Corefile of the new version by hand and ignore this check",
-        "Made for upgrades on the first control plane, unless `dns.disabled`; an error.",
-    ),
-    of_kubeadm(
-        "CoreDNSMigration",
-        "The version of CoreDNS that is running, its Corefile, and whether there is a known way \
-         from there to the new release's version.",
-        "The Corefile is kept over an upgrade; what the new version removed or renamed would stop \
-         it.",
-        "change the Corefile with `kubectl -n kube-system edit configmap coredns` as the message \
-         says, or install a known version of CoreDNS first",
-        "Made for upgrades on the first control plane, unless `dns.disabled`; an error.",
-    ),
-    of_kubeadm(
-        "ControlPlaneNodesReady",
-        "Whether every Node with the control-plane label is Ready.",
-        "An upgrade restarts one control plane after the other and needs the remaining ones in \
-         health.",
-        "see what `kubectl describe node NODE` and `journalctl -u kubelet` say, and get the node \
-         Ready first",
-        "Made for upgrades on the first control plane; an error.",
-    ),
-    of_kubeadm(
         "StaticPodManifest",
         "Whether the manifests of API server, controller manager and scheduler are in \
          /etc/kubernetes/manifests.",

@@ -6,16 +6,20 @@
 //! - `KubeletVersion` looks at the kubelet that will be installed, where one will be, and compares it with
 //!   the control plane's version on joins too, since that version is known here.
 //! - A host that is a member already is not told that its ports and files are in use.
+//! - `ContainerRuntimeVersion` goes by the name and version the runtime gave, without making the call.
+//! - Before an upgrade, `SystemVerification` is made for every release, since its kernel has to do for all.
 //!
-//! Not covered, because it cannot be told from facts alone: `ContainerRuntimeVersion` (does the runtime
-//! answer RuntimeConfig), `ExternalEtcdVersion`, `ExternalEtcdClientCertificates`, `ImagePull` (a phase of its
-//! own), `Service-Docker` and `IsDockerSystemdCheck` (dockershim), and resolving a node name that is not the
-//! host's own name (`Hostname` then only looks at its form).
+//! Not here: `ImagePull` (pulling is a phase of its own), `Service-Docker` and `IsDockerSystemdCheck` (kubeadm
+//! 1.20 with dockershim, which is never driven here), `ExternalEtcdVersion` and `ExternalEtcdClientCertificates`
+//! (an inventory has no external etcd yet), and what an upgrade asks the cluster: `CoreDNSUnsupportedPlugins`,
+//! `CoreDNSMigration`, `ControlPlaneNodesReady`, `CreateJob`.
 
 mod host;
 mod images;
+mod kubelet;
 mod proxy;
 mod rules;
+mod runtime;
 mod system;
 
 use std::borrow::Cow;
@@ -42,6 +46,8 @@ pub enum Workflow {
     JoinWorker,
     /// It stops being a node.
     Reset,
+    /// It goes to the next release.
+    Upgrade,
 }
 
 /// Whether a host is part of this cluster already.
@@ -84,6 +90,7 @@ pub struct Target {
 
 /// The checks of one host, in the order they are made.
 struct Checks<'a> {
+    workflow: Workflow,
     target: &'a Target,
     facts: &'a Facts,
     rules: &'static Rules,
@@ -103,7 +110,7 @@ impl Checks<'_> {
 /// Makes every check of `workflow` for a host, in kubeadm's order.
 pub fn evaluate(workflow: Workflow, target: &Target, facts: &Facts) -> Vec<CheckResult> {
     let rules = Rules::of(target.version);
-    let mut checks = Checks { target, facts, rules, results: Vec::new() };
+    let mut checks = Checks { workflow, target, facts, rules, results: Vec::new() };
     checks.privileged_user();
     match workflow {
         Workflow::Init => {
@@ -126,6 +133,13 @@ pub fn evaluate(workflow: Workflow, target: &Target, facts: &Facts) -> Vec<Check
             checks.endpoint();
         }
         Workflow::Reset => {}
+        Workflow::Upgrade => {
+            checks.system_verification();
+            checks.container_runtime_version();
+            if target.already == Membership::ControlPlane {
+                checks.static_pod_manifests();
+            }
+        }
     }
     let mut results = checks.results;
     if is_member(workflow, target.already) {

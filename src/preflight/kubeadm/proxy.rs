@@ -22,7 +22,7 @@ impl Checks<'_> {
             )),
             None => Findings::default(),
         };
-        self.push("HTTPProxy", findings);
+        self.push("HTTPProxy", findings.saw("connection", format!("https://{host}")));
     }
 
     pub(super) fn http_proxy_cidr(&mut self, network: IpNet) {
@@ -34,6 +34,7 @@ impl Checks<'_> {
             )),
             None => Findings::default(),
         };
+        let findings = findings.saw("network", network).saw("connection", first);
         self.push("HTTPProxyCIDR", findings);
     }
 }

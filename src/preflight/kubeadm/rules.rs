@@ -24,6 +24,8 @@ pub(super) struct Rules {
     pub(super) kernels: Kernels,
     /// What any other kernel is.
     pub(super) other_kernel: Severity,
+    /// The container runtime should answer the call RuntimeConfig.
+    pub(super) asks_runtime_config: bool,
 }
 
 /// Kernel releases known to work.
@@ -65,6 +67,7 @@ const V1_20: Rules = Rules {
     kubelet_skew: 1,
     kernels: Kernels::Since3_10,
     other_kernel: Error,
+    asks_runtime_config: false,
 };
 
 const V1_23: Rules =
@@ -96,8 +99,10 @@ const V1_33: Rules =
 
 const V1_34: Rules = Rules { since: 34, other_kernel: Warning, ..V1_33 };
 
+const V1_35: Rules = Rules { since: 35, asks_runtime_config: true, ..V1_34 };
+
 /// Newest first.
-static RELEASES: [Rules; 8] = [V1_34, V1_33, V1_32, V1_30, V1_29, V1_27, V1_23, V1_20];
+static RELEASES: [Rules; 9] = [V1_35, V1_34, V1_33, V1_32, V1_30, V1_29, V1_27, V1_23, V1_20];
 
 /// The last release whose kubeadm calls crictl.
 const LAST_WITH_CRICTL: u16 = 30;
@@ -125,7 +130,7 @@ mod tests {
         let of = |minor| Rules::of(KubernetesVersion { major: 1, minor, patch: 0 }).since;
         assert_eq!(
             [20, 22, 23, 26, 28, 29, 31, 32, 33, 36].map(of),
-            [0, 0, 23, 23, 27, 29, 30, 32, 33, 34]
+            [0, 0, 23, 23, 27, 29, 30, 32, 33, 35]
         );
     }
 }

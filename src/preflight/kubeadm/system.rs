@@ -3,9 +3,9 @@
 //! Kernel options that are only good to have (AUFS_FS, BLK_DEV_DM and others) are no findings: kubeadm, too, only
 //! lists them in the report of a failure.
 
-use super::host::minor_of;
+use super::kubelet::minor_of;
 use super::rules::{CGROUP_V1_DISCOURAGED, CGROUP_V1_REFUSED, Kernels};
-use super::{Checks, Findings};
+use super::{Checks, Findings, Workflow};
 use crate::report::Severity;
 
 /// Options the kernel must be built with; of alternatives, one.
@@ -56,6 +56,18 @@ impl Checks<'_> {
         self.kernel(&mut findings);
         self.kernel_options(&mut findings);
         self.cgroups(&mut findings);
+        let facts = self.facts;
+        let config = if facts.kernel_config.is_some() { "found" } else { "not found" };
+        let cgroups = match facts.cgroup_version {
+            version @ 1..=2 => format!("v{version}"),
+            _ => "none".to_owned(),
+        };
+        let findings = findings
+            .saw("operating system", &facts.kernel_name)
+            .saw("kernel release", &facts.kernel_release)
+            .saw("kernel config", config)
+            .saw("cgroups", cgroups)
+            .saw("controllers", facts.cgroup_controllers.join(" "));
         self.push("SystemVerification", findings);
     }
 
@@ -128,11 +140,15 @@ impl Checks<'_> {
 
     /// What cgroup v1 means is the kubelet's choice.
     fn cgroup_v1(&self, findings: &mut Findings) {
-        let installed = match &self.target.kubelet_version_override {
-            Some(version) => version,
-            None => &self.facts.kubelet_version,
+        let kubelet = match &self.target.kubelet_version_override {
+            Some(coming) => minor_of(coming),
+            // An upgrade takes the kubelet that is there to the next minor release.
+            None if self.workflow == Workflow::Upgrade => {
+                minor_of(&self.facts.kubelet_version).map(|minor| minor.saturating_add(1))
+            }
+            None => minor_of(&self.facts.kubelet_version),
         };
-        let kubelet = minor_of(installed).unwrap_or(self.target.version.minor);
+        let kubelet = kubelet.unwrap_or(self.target.version.minor);
         // The warning came with kubeadm, the refusal depends on the kubelet.
         if kubelet >= CGROUP_V1_REFUSED {
             findings.add(

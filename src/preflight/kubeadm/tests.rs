@@ -1,6 +1,7 @@
 use super::*;
 use crate::node::facts::{Init, InitKind, Os, PathState, Runtime, ServiceState};
-use crate::preflight::{ignore, remedy};
+use crate::preflight::catalogue::{Source, explain};
+use crate::preflight::ignore;
 use crate::report::Severity;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
@@ -71,6 +72,7 @@ fn golden_host(minor: u16) -> Facts {
         runtime: Some(Runtime {
             socket: "unix:///run/containerd/containerd.sock".to_owned(),
             name: "containerd".to_owned(),
+            version: "2.1.4".to_owned(),
             ready: true,
             ..Runtime::default()
         }),
@@ -156,7 +158,9 @@ fn check_in_log(line: &str) -> Option<String> {
         }
         () if about("validating if the connectivity type") => "HTTPProxy".to_owned(),
         () if about("validating http connectivity") => "HTTPProxyCIDR".to_owned(),
-        // Not "validating the container runtime version compatibility", which is not covered.
+        () if about("validating the container runtime version") => {
+            "ContainerRuntimeVersion".to_owned()
+        }
         () if message == "validating the container runtime" => "CRI".to_owned(),
         () if about("validating the contents of file") => format!("FileContent-{}", dashed()),
         () if about("validating whether swap") => "Swap".to_owned(),
@@ -242,6 +246,7 @@ fn a_worker_joins() {
     FileAvailable--etc-kubernetes-kubelet.conf
     FileAvailable--etc-kubernetes-bootstrap-kubelet.conf
     CRI
+    ContainerRuntimeVersion
     Swap
     FileExisting-losetup
     FileExisting-mount
@@ -376,22 +381,101 @@ fn forwarding_follows_the_families() {
     );
 }
 
+const WORKFLOWS: [Workflow; 5] = [
+    Workflow::Init,
+    Workflow::JoinControlPlane,
+    Workflow::JoinWorker,
+    Workflow::Reset,
+    Workflow::Upgrade,
+];
+
 #[test]
-fn every_check_has_a_remedy() {
-    for minor in 20..=36 {
-        for workflow in [Workflow::Init, Workflow::JoinControlPlane, Workflow::JoinWorker] {
-            for result in run(workflow, minor, |_, _| {}) {
-                assert!(!remedy(&result.name).is_empty(), "{}", result.name);
+fn every_check_is_explained_and_says_what_it_saw() {
+    for minor in 20..=37 {
+        for workflow in WORKFLOWS {
+            let results = run(workflow, minor, |target, _| {
+                // Both families, so that no sysctl is left out.
+                target.service_subnets.push("fd00::/108".parse().unwrap());
+                target.advertise = Some("fd00::1".parse().unwrap());
+                target.already = match workflow {
+                    Workflow::Upgrade => Membership::ControlPlane,
+                    _ => Membership::None,
+                };
+            });
+            for result in results {
+                let explanation = explain(&result.name);
+                assert!(
+                    explanation.is_some_and(|e| e.source == Source::Kubeadm),
+                    "{}",
+                    result.name
+                );
+                assert!(!result.evidence.is_empty(), "{} saw nothing", result.name);
             }
         }
     }
-    assert_eq!(remedy("NoSuchCheck"), "");
+}
+
+#[test]
+fn an_upgrade_looks_at_the_kubelet_to_come() {
+    let upgrade =
+        |minor, change: fn(&mut Target, &mut Facts)| run(Workflow::Upgrade, minor, change);
+    let names_of = |results: &[CheckResult]| names(results).replace('\n', " ");
+    let worker = upgrade(36, |_, _| {});
+    assert_eq!(names_of(&worker), "IsPrivilegedUser SystemVerification ContainerRuntimeVersion");
+    assert_eq!(names_of(&upgrade(34, |_, _| {})), "IsPrivilegedUser SystemVerification");
+
+    let from = |kubelet: &str, minor| {
+        let results = run(Workflow::Upgrade, minor, |_, facts| {
+            facts.kubelet_version = kubelet.to_owned();
+        });
+        findings(&results)
+    };
+    assert_eq!(from("1.33.2", 34), ["Warning SystemVerification"]);
+    assert_eq!(from("1.34.2", 35), ["Error SystemVerification"]);
+
+    let control_plane = upgrade(34, |target, facts| {
+        target.already = Membership::ControlPlane;
+        for component in ["kube-apiserver", "kube-scheduler"] {
+            let path = format!("/etc/kubernetes/manifests/{component}.yaml");
+            facts.paths.insert(path, PathState::File);
+        }
+    });
+    let manifests = control_plane.last().unwrap();
+    assert_eq!((manifests.name.as_ref(), manifests.findings.len()), ("StaticPodManifest", 1));
+    assert!(manifests.findings[0].message.contains("kube-controller-manager.yaml"));
+}
+
+#[test]
+fn the_nodes_name_is_looked_up_where_it_is_not_the_hosts_own() {
+    let verdict = |resolved: Option<&[&str]>| {
+        let results = run(Workflow::JoinWorker, 30, |target, facts| {
+            target.node_name = "other".to_owned();
+            if let Some(found) = resolved {
+                let found = found.iter().map(|address| address.parse().unwrap()).collect();
+                facts.resolved.insert("other".to_owned(), found);
+            }
+        });
+        findings(&results)
+    };
+    assert_eq!(verdict(Some(&[])), ["Warning Hostname"]);
+    assert_eq!(verdict(Some(&["10.0.0.7"])), [""; 0]);
+    assert_eq!(verdict(None), [""; 0]);
+}
+
+#[test]
+fn a_runtime_that_does_not_answer() {
+    let verdict = |minor| findings(&init(minor, |_, facts| facts.runtime = None));
+    assert_eq!(verdict(34), ["Error CRI", "Warning SystemVerification"]);
+    assert_eq!(
+        verdict(35),
+        ["Error CRI", "Error ContainerRuntimeVersion", "Error SystemVerification"]
+    );
 }
 
 proptest! {
     #[test]
     fn nothing_a_host_says_panics(text in "\\PC{0,20}", number in any::<u16>(), minor in 0u16..50) {
-        for workflow in [Workflow::Init, Workflow::JoinControlPlane, Workflow::JoinWorker] {
+        for workflow in WORKFLOWS {
             run(workflow, minor, |target, facts| {
                 facts.kernel_release = text.clone();
                 facts.kubelet_version = text.clone();
