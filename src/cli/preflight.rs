@@ -90,8 +90,9 @@ pub fn run(global: &Global, args: PreflightArgs) -> Result<u8, Failure> {
             let elapsed = started.elapsed();
             let found =
                 assessment::assessment(&command, args.strict, run.cluster(), found, elapsed);
+            let written = write(&args, &found);
             reporter.emit(Event::Assessed(Box::new(found)));
-            Ok(())
+            written
         },
     )
 }
