@@ -58,6 +58,9 @@
     articles.forEach((article) => { article.hidden = !causes.has(article.id); });
     sheets.forEach((sheet) => { sheet.hidden = !host(sheet.dataset.host); });
     shown.textContent = `${hosts} of ${rows.length} hosts, ${visible.length} of ${checks.length} checks`;
+    // So that no cell is moved to behind the headings.
+    const corner = grid.tHead.rows[0].cells[0];
+    grid.parentElement.style.scrollPadding = `${corner.offsetHeight}px 0 0 ${corner.offsetWidth}px`;
     anchor();
   };
 

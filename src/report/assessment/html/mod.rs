@@ -27,7 +27,7 @@ const STYLE: &str = include_str!("../../../../templates/report/page.css");
 const SCRIPT: &str = include_str!("../../../../templates/report/page.js");
 
 /// How much of a check's name is its column's heading.
-const HEADING: usize = 40;
+const HEADING: usize = 36;
 
 impl Assessment {
     /// A self-contained page: the matrix, what to do, who reaches whom, facts.
@@ -208,7 +208,7 @@ fn counts(assessment: &Assessment) -> Vec<Count> {
         count(
             assessment.hosts.len(),
             if assessment.hosts.len() == 1 { "host" } else { "hosts" },
-            "",
+            "t",
         ),
         count(counts.failed, "failed", "e"),
         count(counts.warned, "with warnings", "w"),
