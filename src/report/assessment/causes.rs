@@ -17,10 +17,20 @@ pub(super) struct Cause<'a> {
     pub severity: Severity,
     /// Where, in the inventory's order.
     pub hosts: Vec<usize>,
-    /// What was said there: one text, or a few of many.
+    /// What was said there: one text, or too many to show.
     pub examples: Vec<Example<'a>>,
-    /// How many more texts there are.
-    pub left_out: usize,
+}
+
+impl<'a> Cause<'a> {
+    /// As many texts as are shown where there is little room.
+    pub fn shown(&self) -> &[Example<'a>] {
+        &self.examples[..self.examples.len().min(EXAMPLES)]
+    }
+
+    /// How many more there are.
+    pub fn left_out(&self) -> usize {
+        self.examples.len().saturating_sub(EXAMPLES)
+    }
 }
 
 /// What was said, and on which hosts.
@@ -85,20 +95,16 @@ fn gather<'a>(found: impl Iterator<Item = (Key<'a>, &'a str, &'a str, usize)>) -
     for key in keys {
         let (severity, title) = key;
         let examples = texts.remove(&key).unwrap_or_default();
-        let cause = |examples: Vec<Example<'a>>, left_out| Cause {
+        let cause = |examples: Vec<Example<'a>>| Cause {
             title,
             severity,
             hosts: united(&examples),
             examples,
-            left_out,
         };
         if examples.len() <= EXAMPLES {
-            causes.extend(examples.into_iter().map(|example| cause(vec![example], 0)));
+            causes.extend(examples.into_iter().map(|example| cause(vec![example])));
         } else {
-            let mut all = cause(examples, 0);
-            all.left_out = all.examples.len() - EXAMPLES;
-            all.examples.truncate(EXAMPLES);
-            causes.push(all);
+            causes.push(cause(examples));
         }
     }
     causes.sort_by_key(|cause| Reverse((cause.severity, cause.hosts.len())));

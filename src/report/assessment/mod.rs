@@ -4,6 +4,7 @@
 //! to the terminal: whoever runs the checks fills it in, and the renderer prints what comes out.
 
 mod causes;
+mod html;
 mod json;
 mod junit;
 mod matrix;
@@ -260,6 +261,24 @@ impl AssessedCheck {
                 Cow::Owned(texts.join("; "))
             }
         }
+    }
+}
+
+impl Reachability {
+    /// How much was reached, in one line; `None` where nothing was tried.
+    fn summary(&self) -> Option<String> {
+        if self.probes.is_empty() {
+            return None;
+        }
+        let of = |wanted: fn(&ProbeResult) -> bool| {
+            self.probes.iter().filter(|probe| wanted(&probe.result)).count()
+        };
+        let open = of(|result| *result == ProbeResult::Open);
+        let untested = of(|result| matches!(result, ProbeResult::Untested(_)));
+        let tried = counted(self.probes.len() - untested, "port");
+        let untested = if untested > 0 { format!(", {untested} not tried") } else { String::new() };
+        let sample = self.sample.as_ref().map(|how| format!(" ({how})")).unwrap_or_default();
+        Some(format!("{open} of {tried} between hosts reached{untested}{sample}"))
     }
 }
 

@@ -6,7 +6,7 @@ use std::io::IsTerminal;
 
 use super::causes::{self, Cause};
 use super::matrix::{Matrix, Row};
-use super::{Assessment, ProbeResult, counted};
+use super::{Assessment, counted};
 use crate::report::wrap::{middle_cut, wrap};
 use crate::report::{Severity, printable, printable_line};
 
@@ -183,43 +183,28 @@ impl Page<'_> {
     }
 
     fn reachability(&mut self) {
-        let reachability = &self.assessment.reachability;
-        if reachability.probes.is_empty() {
-            return;
+        if let Some(text) = self.assessment.reachability.summary() {
+            self.prose(0, &printable_line(&text, MESSAGE_LIMIT));
         }
-        let of = |wanted: fn(&ProbeResult) -> bool| {
-            reachability.probes.iter().filter(|probe| wanted(&probe.result)).count()
-        };
-        let open = of(|result| *result == ProbeResult::Open);
-        let untested = of(|result| matches!(result, ProbeResult::Untested(_)));
-        let tried = reachability.probes.len() - untested;
-        let mut text = format!("{open} of {} between hosts reached", counted(tried, "port"));
-        if untested > 0 {
-            text.push_str(&format!(", {untested} not tried"));
-        }
-        if let Some(sample) = &reachability.sample {
-            text.push_str(&format!(" ({})", printable_line(sample, NAME_LIMIT)));
-        }
-        self.prose(0, &text);
     }
 
     fn cause(&mut self, cause: &Cause<'_>) {
         self.gap();
         let title = printable_line(cause.title, NAME_LIMIT);
         self.labelled(cause.severity, &format!("{title}: {}", self.on(&cause.hosts)), 0);
-        for example in &cause.examples {
+        for example in cause.shown() {
             let message = printable_line_by_line(example.message);
-            if cause.left_out > 0 {
+            if cause.left_out() > 0 {
                 let hosts = self.assessment.folded(&example.hosts);
                 self.prose(6, &format!("{}: {message}", printable_line(&hosts, HEADING)));
             } else {
                 self.prose(6, &message);
             }
         }
-        if cause.left_out > 0 {
-            self.prose(6, &format!("and {} more like these", cause.left_out));
+        if cause.left_out() > 0 {
+            self.prose(6, &format!("and {} more like these", cause.left_out()));
         }
-        let mut remedies: Vec<&str> = cause.examples.iter().map(|example| example.remedy).collect();
+        let mut remedies: Vec<&str> = cause.shown().iter().map(|example| example.remedy).collect();
         remedies.dedup();
         for remedy in remedies.into_iter().filter(|remedy| !remedy.is_empty()) {
             self.prose(6, &format!("-> {}", printable_line_by_line(remedy)));
