@@ -129,6 +129,9 @@ fn keep_concerned(
 /// The files that were asked for.
 fn write(args: &PreflightArgs, found: &Assessment) -> Result<(), Failure> {
     let write = |path: &Path, content: &str| write_file(path, content).map_err(Failure::internal);
+    if let Some(path) = &args.report {
+        write(path, &found.to_html().map_err(Failure::internal)?)?;
+    }
     if let Some(path) = &args.junit {
         write(path, &found.to_junit())?;
     }

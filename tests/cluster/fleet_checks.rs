@@ -259,10 +259,13 @@ const CASES: &[Case] = &[
         severity: "error",
         damage: &[(
             "n2",
-            "mount -t tmpfs none /sys/module; mkdir -p /sys/module/apparmor/parameters; \
-             echo Y >/sys/module/apparmor/parameters/enabled",
+            concat!(
+                "mount -t tmpfs none /sys/module; mkdir -p /sys/module/apparmor/parameters; \
+                 echo Y >/sys/module/apparmor/parameters/enabled\n",
+                instead!("systemd-detect-virt", "echo kvm")
+            ),
         )],
-        repair: &[("n2", "umount /sys/module")],
+        repair: &[("n2", concat!("umount /sys/module; ", no_more!("systemd-detect-virt")))],
         told: &["n2"],
         words: &["apparmor_parser"],
     },
