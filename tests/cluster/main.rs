@@ -18,6 +18,7 @@ mod join_faults;
 mod lifecycle;
 mod listing;
 mod nodes;
+mod preflight_kubeadm;
 mod runner;
 mod second_apply;
 mod secrets;
