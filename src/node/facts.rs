@@ -195,7 +195,7 @@ pub struct Leftovers {
     pub changed: BTreeMap<String, u64>,
     /// Servers that kubeconfig files name, by file.
     pub servers: BTreeMap<String, String>,
-    /// SHA-256 of /etc/kubernetes/pki/ca.crt as it lies there, in hexadecimal; empty when there is none.
+    /// SHA-256 of the first certificate in /etc/kubernetes/pki/ca.crt, as text, in hexadecimal; empty when there is none.
     pub ca_sha256: String,
 }
 

@@ -377,16 +377,38 @@ const CASES: &[Case] = &[
     },
 ];
 
-/// What is wrong with an inventory rather than with a host: a change of its text, and as in [`Case`].
-const INVENTORIES: &[(&str, &str, &[(&str, &str)], &[&str])] = &[
-    ("PodCapacity", "error", &[("10.244.0.0/16", "10.244.0.0/23")], &HOSTS),
-    ("ControlPlaneCount", "warning", &[("\"worker\"", "\"control-plane\"")], &["n1", "n2"]),
-    (
-        "AdvertiseAddress",
-        "error",
-        &[("role = \"worker\"", "role = \"worker\"\nadvertise_address = \"192.0.2.9\"")],
-        &["n2"],
-    ),
+/// Something wrong with an inventory rather than with a host, as in [`Case`].
+struct Mistake {
+    check: &'static str,
+    severity: &'static str,
+    /// What is replaced in the text of the inventory.
+    from: &'static str,
+    to: &'static str,
+    told: &'static [&'static str],
+}
+
+const MISTAKES: &[Mistake] = &[
+    Mistake {
+        check: "PodCapacity",
+        severity: "error",
+        from: "10.244.0.0/16",
+        to: "10.244.0.0/23",
+        told: &HOSTS,
+    },
+    Mistake {
+        check: "ControlPlaneCount",
+        severity: "warning",
+        from: "\"worker\"",
+        to: "\"control-plane\"",
+        told: &["n1", "n2"],
+    },
+    Mistake {
+        check: "AdvertiseAddress",
+        severity: "error",
+        from: "role = \"worker\"",
+        to: "role = \"worker\"\nadvertise_address = \"192.0.2.9\"",
+        told: &["n2"],
+    },
 ];
 
 /// kubeadm's checks are compared with a real kubeadm's elsewhere; here they may say what they like.
@@ -443,11 +465,13 @@ fn fleet_checks_find_what_is_wrong_and_nothing_else() {
         }
     }
 
-    for (check, severity, changes, hosts) in INVENTORIES {
+    for mistake in MISTAKES {
+        let Mistake { check, severity, .. } = mistake;
         step(started, check);
-        let found = told(&fleet_checks(&preflight(&lab.changed("changed.toml", changes))), check);
+        let changed = lab.changed("changed.toml", &[(mistake.from, mistake.to)]);
+        let found = told(&fleet_checks(&preflight(&changed)), check);
         let seen: Vec<&str> = found.iter().map(|(host, ..)| host.as_str()).collect();
-        assert_eq!(seen, *hosts, "{check}: {found:?}");
+        assert_eq!(seen, mistake.told, "{check}: {found:?}");
         assert!(found.iter().all(|(_, found, _)| found == severity), "{check}: {found:?}");
     }
 

@@ -18,8 +18,8 @@ pub fn run(name: &str) -> Result<u8, Failure> {
 }
 
 fn unknown(name: &str) -> Failure {
-    let names: Vec<&str> = all().map(|found| found.name.trim_end_matches('-')).collect();
-    let nearest = crate::inventory::nearest(name, names.into_iter());
+    let names = all().map(|found| found.name.trim_end_matches('-'));
+    let nearest = crate::inventory::nearest(name, names);
     let hint = nearest.map_or_else(String::new, |near| format!(" did you mean {near}?"));
     Failure::usage(format!("there is no check {name:?};{hint} --explain all lists them"))
 }
