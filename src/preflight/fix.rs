@@ -121,7 +121,9 @@ impl Fix {
 /// host's. Plans nothing where the host is as wanted, so that a second run has nothing to do.
 pub fn fixes(results: &[CheckResult], facts: &Facts, cluster: Option<&ClusterSection>) -> Vec<Fix> {
     let failed = |name: &str| {
-        results.iter().any(|result| result.name == name && result.severity > Severity::Passed)
+        results.iter().any(|result| {
+            result.name.eq_ignore_ascii_case(name) && result.severity > Severity::Passed
+        })
     };
     let mut fixes = sysctls(&failed, facts);
     if failed("Swap") && !facts.swaps.is_empty() && !swap_is_wanted(cluster) {

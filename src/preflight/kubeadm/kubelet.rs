@@ -46,7 +46,7 @@ impl Checks<'_> {
                     "no supported init system detected: the kubelet must be started by other means",
                 );
                 let findings = findings.saw("init system", "neither systemd nor OpenRC");
-                return self.push("Service-Kubelet", findings);
+                return self.push(self.rules.kubelet_service, findings);
             }
         };
         let (findings, service) = match (state.exists, state.enabled) {
@@ -60,7 +60,7 @@ impl Checks<'_> {
             (false, _) => (Findings::warning("kubelet service does not exist"), "missing"),
         };
         let findings = findings.saw("init system", init).saw("kubelet service", service);
-        self.push("Service-Kubelet", findings);
+        self.push(self.rules.kubelet_service, findings);
     }
 
     pub(super) fn hostname(&mut self) {

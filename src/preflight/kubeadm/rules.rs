@@ -22,6 +22,8 @@ pub(super) struct Rules {
     pub(super) kubelet_skew: u16,
     /// Which kernels are known to work.
     pub(super) kernels: Kernels,
+    /// What the check of the kubelet's service is called.
+    pub(super) kubelet_service: &'static str,
     /// What any other kernel is.
     pub(super) other_kernel: Severity,
     /// The container runtime should answer the call RuntimeConfig.
@@ -48,6 +50,7 @@ use Severity::{Error, Warning};
 
 const V1_20: Rules = Rules {
     since: 0,
+    kubelet_service: "Service-Kubelet",
     swap: Error,
     manifests_directory_on_join: true,
     commands: &[
@@ -101,8 +104,12 @@ const V1_34: Rules = Rules { since: 34, other_kernel: Warning, ..V1_33 };
 
 const V1_35: Rules = Rules { since: 35, asks_runtime_config: true, ..V1_34 };
 
+/// The name was seen with a capital up to 1.32, and without one from a kubeadm of 1.36.
+const V1_36: Rules = Rules { since: 36, kubelet_service: "Service-kubelet", ..V1_35 };
+
 /// Newest first.
-static RELEASES: [Rules; 9] = [V1_35, V1_34, V1_33, V1_32, V1_30, V1_29, V1_27, V1_23, V1_20];
+static RELEASES: [Rules; 10] =
+    [V1_36, V1_35, V1_34, V1_33, V1_32, V1_30, V1_29, V1_27, V1_23, V1_20];
 
 /// The last release whose kubeadm calls crictl.
 const LAST_WITH_CRICTL: u16 = 30;
@@ -130,7 +137,7 @@ mod tests {
         let of = |minor| Rules::of(KubernetesVersion { major: 1, minor, patch: 0 }).since;
         assert_eq!(
             [20, 22, 23, 26, 28, 29, 31, 32, 33, 36].map(of),
-            [0, 0, 23, 23, 27, 29, 30, 32, 33, 35]
+            [0, 0, 23, 23, 27, 29, 30, 32, 33, 36]
         );
     }
 }
