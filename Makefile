@@ -20,7 +20,8 @@ demo-down:
 test: test-fast
 	@tests/lab/test
 
-test-fast: setup
+test-fast:
+	@tests/lab/setup --tests
 	-@tests/lab/programs >/dev/null
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings

@@ -152,6 +152,7 @@ impl Summary {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::assessment::samples;
 
     #[test]
     fn a_host_is_complete_when_all_that_was_planned_went_well() {
@@ -182,5 +183,19 @@ mod tests {
         }
         assert_eq!(summary.incomplete(), ["cut-off", "failed", "never", "skipped"]);
         assert_eq!(summary.exit_status(), exit::FAILED);
+    }
+
+    #[test]
+    fn an_assessment_counts_for_each_host() {
+        let status = |assessment| {
+            let mut summary = Summary::default();
+            summary.record(&Event::Assessed(Box::new(assessment)));
+            (summary.exit_status(), summary.failed(), summary.incomplete().len(), summary.warnings)
+        };
+        assert_eq!(status(samples::healthy()), (exit::DONE, 0, 0, 0));
+        assert_eq!(status(samples::mixed()), (exit::FAILED, 2, 2, 3));
+        let strict = Assessment { strict: true, ..samples::mixed() };
+        assert_eq!(status(strict), (exit::FAILED, 3, 3, 3));
+        assert_eq!(status(samples::silent()), (exit::UNREACHABLE, 5, 7, 0));
     }
 }

@@ -309,4 +309,4 @@ fn counted(count: usize, what: &str) -> String {
 }
 
 #[cfg(test)]
-mod samples;
+pub(super) mod samples;

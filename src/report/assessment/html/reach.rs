@@ -1,5 +1,6 @@
 //! The picture of who reaches whom: a grid where that is small enough to look at, and a list of what is closed.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 
 use serde::Serialize;
@@ -31,7 +32,7 @@ struct Cell {
     title: String,
 }
 
-/// One port of a host, and those who do not reach it.
+/// A port of some hosts, and those who do not reach it there.
 #[derive(Serialize)]
 struct Closed {
     to: String,
@@ -41,7 +42,6 @@ struct Closed {
     reason: Option<String>,
     tone: &'static str,
     from: String,
-    count: usize,
 }
 
 impl Reach {
@@ -126,28 +126,37 @@ fn pair(assessment: &Assessment, probes: &[&Probe]) -> Cell {
     Cell { mark, tone, title: shown(&title) }
 }
 
+/// What is not reached, in few lines: a port that many do not reach is one, and so are many that one does not reach.
 fn closed(assessment: &Assessment, probes: &[&Probe]) -> Vec<Closed> {
-    type Key<'a> = (std::cmp::Reverse<u8>, usize, u16, &'a str, Option<&'a str>);
-    let mut groups: BTreeMap<Key<'_>, Vec<&Probe>> = BTreeMap::new();
+    type Port<'a> = (Reverse<u8>, u16, &'a str, Option<&'a str>, &'static str);
+    let mut by_target: BTreeMap<(Port<'_>, usize), Vec<usize>> = BTreeMap::new();
     for probe in probes.iter().filter(|probe| probe.result != ProbeResult::Open) {
-        let rank = std::cmp::Reverse(rank(&probe.result));
-        let key = (rank, probe.to, probe.port, probe.purpose.as_str(), probe.result.reason());
-        groups.entry(key).or_default().push(probe);
+        let result = &probe.result;
+        let rank = Reverse(rank(result));
+        let port = (rank, probe.port, probe.purpose.as_str(), result.reason(), words(result));
+        by_target.entry((port, probe.to)).or_default().push(probe.from);
     }
-    let groups = groups.into_iter().map(|((_, to, port, purpose, reason), probes)| {
-        let from: Vec<usize> = probes.iter().map(|probe| probe.from).collect();
-        Closed {
-            to: shown(&assessment.hosts[to].name),
+    let mut groups: BTreeMap<(Port<'_>, Vec<usize>), Vec<usize>> = BTreeMap::new();
+    for ((port, to), from) in by_target {
+        groups.entry((port, from)).or_default().push(to);
+    }
+    let groups =
+        groups.into_iter().map(|(((_, port, purpose, reason, result), from), to)| Closed {
+            to: some(assessment, &to),
             port,
             purpose: shown(purpose),
-            result: words(&probes[0].result),
+            result,
             reason: reason.map(shown),
             tone: if reason.is_some() { "n" } else { "e" },
-            from: assessment.folded(&from),
-            count: from.len(),
-        }
-    });
+            from: some(assessment, &from),
+        });
     groups.collect()
+}
+
+/// A list of hosts, with their number where it is not plain to see.
+fn some(assessment: &Assessment, hosts: &[usize]) -> String {
+    let names = assessment.folded(hosts);
+    if hosts.len() == 1 { names } else { format!("{names} ({} hosts)", hosts.len()) }
 }
 
 /// How bad: from 2 on, a port is not reached.
