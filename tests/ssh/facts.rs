@@ -18,7 +18,7 @@ fn tables_csv_and_json() {
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
     let lines: Vec<Vec<&str>> =
         ran.stdout.lines().map(|line| line.split_whitespace().collect()).collect();
-    assert_eq!(lines[0], ["HOST", "KERNEL", "euid", "os.id"]);
+    assert_eq!(lines[0], ["HOST", "KERNEL", "EUID", "os.id"]);
     assert_eq!(lines[1][..2], ["node-1", kernel.trim()]);
     assert_eq!((lines.len(), lines[2][0]), (3, "node-3"));
     let said = ran.stderr.lines().find(|line| line.contains("failed:")).unwrap();

@@ -67,9 +67,9 @@ impl Column {
         }
     }
 
-    /// What stands above the column for people: a path may have letters that matter.
+    /// What stands above the column for people: longer paths have keys in them, as they are.
     pub(super) fn title(&self) -> String {
-        if self.named.is_some() { self.name.to_uppercase() } else { self.name.clone() }
+        if self.name.contains('.') { self.name.clone() } else { self.name.to_uppercase() }
     }
 }
 
