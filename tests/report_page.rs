@@ -3,6 +3,8 @@
 //!
 //! `FLEETADM_SCREENSHOTS=DIR` keeps pictures of it.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+
 #[path = "support/browser.rs"]
 mod browser;
 
