@@ -71,7 +71,7 @@ fn check(name: &'static str) -> AssessedCheck {
         fleet: name.starts_with("Fleet"),
         findings: Vec::new(),
         remedy: String::new(),
-        evidence: vec![("looked at".to_owned(), name.to_owned())],
+        evidence: vec![("looked at".into(), name.to_owned())],
     }
 }
 
@@ -80,8 +80,7 @@ fn find(host: &mut AssessedHost, name: &str, severity: Severity, message: &str, 
     check.severity = severity;
     check.findings = vec![Finding { severity, message: message.to_owned() }];
     check.remedy = remedy.to_owned();
-    check.evidence =
-        vec![("read on".to_owned(), host.name.clone()), ("value".to_owned(), "0".to_owned())];
+    check.evidence = vec![("read on".into(), host.name.clone()), ("value".into(), "0".to_owned())];
 }
 
 fn host(number: usize, hostile: &str) -> AssessedHost {
@@ -131,7 +130,7 @@ fn assessment(hostile: &str) -> Assessment {
         }
     }
     find(&mut hosts[4], "Hostname", Error, hostile, hostile);
-    hosts[4].checks[7].evidence.push((hostile.to_owned(), hostile.to_owned()));
+    hosts[4].checks[7].evidence.push((hostile.to_owned().into(), hostile.to_owned()));
     for (number, state) in [
         (58, HostState::Unreachable("10.0.1.56:22: connection refused".to_owned())),
         (59, HostState::Refused(hostile.to_owned())),

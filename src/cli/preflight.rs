@@ -88,8 +88,7 @@ pub fn run(global: &Global, args: PreflightArgs) -> Result<u8, Failure> {
             }
             run.finish().await;
             let elapsed = started.elapsed();
-            let found =
-                assessment::assessment(&command, args.strict, run.cluster(), found, elapsed);
+            let found = assessment::assessment(&command, &args, run.cluster(), found, elapsed);
             let written = write(&args, &found);
             reporter.emit(Event::Assessed(Box::new(found)));
             written

@@ -72,7 +72,7 @@ impl Context {
     ///
     /// # Errors
     /// As [`Self::node`], and facts that make no sense.
-    pub async fn facts(&self) -> Result<&Facts, PhaseError> {
+    pub async fn facts(&self) -> Result<&Arc<Facts>, PhaseError> {
         self.run.facts(&self.state).await
     }
 

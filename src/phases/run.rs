@@ -51,7 +51,7 @@ pub struct HostState {
     /// The host.
     pub host: Arc<Host>,
     node: OnceCell<Node>,
-    facts: OnceCell<Facts>,
+    facts: OnceCell<Arc<Facts>>,
 }
 
 /// One run of a workflow.
@@ -185,7 +185,10 @@ impl Run {
     }
 
     /// A host's facts, gathered at the first use.
-    pub(super) async fn facts<'a>(&self, state: &'a HostState) -> Result<&'a Facts, PhaseError> {
+    pub(super) async fn facts<'a>(
+        &self,
+        state: &'a HostState,
+    ) -> Result<&'a Arc<Facts>, PhaseError> {
         let section = &self.cluster.section;
         let mut request = FactsRequest {
             cri_socket: section.cri_socket.clone(),
@@ -199,7 +202,7 @@ impl Run {
             let has_etcd = matches!(state.host.role, Role::ControlPlane | Role::Etcd);
             request.fsync = has_etcd.then(|| section.etcd.data_dir.clone());
         }
-        let gather = || async { Ok(self.node(state).await?.facts(&request).await?) };
+        let gather = || async { Ok(Arc::new(self.node(state).await?.facts(&request).await?)) };
         state.facts.get_or_try_init(gather).await
     }
 

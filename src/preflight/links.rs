@@ -10,9 +10,6 @@ const ETCD_PEER: u16 = 2380;
 
 /// Up to so many hosts every pair is tried.
 pub const ALL_PAIRS: usize = 50;
-/// Beyond, so many others of each role are tried from each host.
-const SAMPLE: usize = 3;
-
 /// A port of one host that another has to reach. Hosts are indices into the list they were planned for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Link {
@@ -40,36 +37,49 @@ pub struct LinkPlan {
 /// The ports are kubeadm's: every host talks to the API servers, these to every kubelet and to etcd, members of etcd
 /// to each other, and whoever collects metrics, from anywhere, to every kubelet.
 pub fn plan(roles: &[Role], api: u16) -> LinkPlan {
-    let all = roles.len() <= ALL_PAIRS;
-    let mut links = Vec::new();
-    for from in 0..roles.len() {
-        let mut add = |to: usize| {
-            for (port, purpose) in needed(roles[from], roles[to], api) {
-                links.push(Link { from, to, port, purpose });
-            }
-        };
-        if all {
-            (0..roles.len()).filter(|to| *to != from).for_each(&mut add);
-        } else {
-            for role in [Role::ControlPlane, Role::Worker, Role::Etcd] {
-                following(roles, from, role).take(SAMPLE).for_each(&mut add);
-            }
-        }
+    let count = roles.len();
+    if count <= ALL_PAIRS {
+        let pairs = (0..count).flat_map(|from| (0..count).map(move |to| (from, to)));
+        return LinkPlan { links: links(roles, api, pairs), sample: None };
     }
-    let sample = (!all).then(|| {
-        format!(
-            "{} hosts are more than {ALL_PAIRS}: each tried the next {SAMPLE} of every role, in \
-             the inventory's order",
-            roles.len()
-        )
-    });
-    LinkPlan { links, sample }
+    let of = |workers: bool| -> Vec<usize> {
+        (0..count).filter(|index| (roles[*index] == Role::Worker) == workers).collect()
+    };
+    let (core, workers) = (of(false), of(true));
+    let planes: Vec<usize> =
+        core.iter().copied().filter(|index| roles[*index] == Role::ControlPlane).collect();
+    let mut pairs = Vec::new();
+    for (at, from) in core.iter().enumerate() {
+        // Round and round, and never more than all of them.
+        let others = core.iter().cycle().skip(at + 1).take(core.len().min(ALL_PAIRS) - 1);
+        pairs.extend(others.map(|to| (*from, *to)));
+    }
+    for (at, worker) in workers.iter().enumerate() {
+        if let Some(plane) = planes.get(at % planes.len().max(1)) {
+            pairs.extend([(*worker, *plane), (*plane, *worker)]);
+        }
+        pairs.push((*worker, workers[(at + 1) % workers.len()]));
+    }
+    let sample = format!(
+        "{count} hosts are more than {ALL_PAIRS}: control planes and etcd hosts tried each other, and every worker \
+         tried one control plane and one other worker, and was tried by both kinds"
+    );
+    LinkPlan { links: links(roles, api, pairs), sample: Some(sample) }
 }
 
-/// The hosts of a role that come after `from`, round and round, without itself.
-fn following(roles: &[Role], from: usize, role: Role) -> impl Iterator<Item = usize> + '_ {
-    let count = roles.len();
-    (1..count).map(move |step| (from + step) % count).filter(move |to| roles[*to] == role)
+/// What is needed between these pairs of hosts, by source and target.
+fn links(roles: &[Role], api: u16, pairs: impl IntoIterator<Item = (usize, usize)>) -> Vec<Link> {
+    let mut links: Vec<Link> = pairs
+        .into_iter()
+        .filter(|(from, to)| from != to)
+        .flat_map(|(from, to)| {
+            let ports = needed(roles[from], roles[to], api).into_iter();
+            ports.map(move |(port, purpose)| Link { from, to, port, purpose })
+        })
+        .collect();
+    // Stable, so that ports stay in the order of their weight.
+    links.sort_by_key(|link| (link.from, link.to));
+    links
 }
 
 fn needed(from: Role, to: Role, api: u16) -> Vec<(u16, &'static str)> {
@@ -156,13 +166,29 @@ mod tests {
         let roles = fleet(3, 997);
         let LinkPlan { links, sample } = plan(&roles, 6443);
         assert!(sample.is_some_and(|text| text.contains("1000 hosts")));
-        for (index, role) in roles.iter().enumerate() {
-            let targets: BTreeSet<_> =
-                links.iter().filter(|link| link.from == index).map(|link| link.to).collect();
-            // The other control planes, or all three of them, and three workers.
-            assert_eq!(targets.len(), if *role == Role::ControlPlane { 5 } else { 6 });
-            assert!(links.iter().any(|link| link.to == index), "nobody tries {index}");
+        let pairs: BTreeSet<_> = links.iter().map(|link| (link.from, link.to)).collect();
+        for worker in 3..1000 {
+            let tries = pairs.iter().filter(|(from, _)| *from == worker).map(|(_, to)| *to);
+            let tried = pairs.iter().filter(|(_, to)| *to == worker).map(|(from, _)| *from);
+            for others in [tries.collect::<Vec<_>>(), tried.collect()] {
+                assert_eq!(others.len(), 2, "{worker}: {others:?}");
+                assert_eq!(others.iter().filter(|other| **other < 3).count(), 1, "{worker}");
+            }
         }
-        assert!(links.len() < 10_000, "{}", links.len());
+        assert!((0..3).all(|from| (0..3).all(|to| from == to || pairs.contains(&(from, to)))));
+        // What the API server does first to a new node.
+        let kubelets = links.iter().filter(|link| link.from < 3 && link.port == KUBELET);
+        assert!(kubelets.count() > 997);
+        assert!(links.len() < 4100, "{}", links.len());
+    }
+
+    #[test]
+    fn odd_large_fleets() {
+        assert_eq!(plan(&fleet(0, 60), 6443).links.len(), 60);
+        let planes = plan(&fleet(60, 0), 6443).links;
+        assert!(planes.iter().all(|link| link.from != link.to));
+        assert_eq!(planes.len(), 60 * 49 * 4);
+        assert_eq!(plan(&fleet(50, 1), 6443).links.len(), 50 * 49 * 4 + 2 + 1);
+        assert!(plan(&[Role::Etcd; 51], 6443).links.iter().all(|link| link.port == ETCD_PEER));
     }
 }

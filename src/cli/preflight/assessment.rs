@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use time::OffsetDateTime;
 
+use crate::cli::args::PreflightArgs;
 use crate::cluster::Cluster;
 use crate::inventory::fold_hosts;
 use crate::phases::preflight::fleet::{State, Survey, SurveyedHost};
@@ -16,14 +17,15 @@ use crate::report::{
 
 use super::sheets::sheets;
 
-/// What is shown of a survey that took so long.
+/// What is shown of a survey that took so long; facts are for the page.
 pub fn assessment(
     command: &str,
-    strict: bool,
+    args: &PreflightArgs,
     cluster: &Cluster,
     survey: Survey,
     elapsed: Duration,
 ) -> Assessment {
+    let with_facts = args.report.is_some();
     let links = survey.links.into_iter().map(|(link, state)| Probe {
         from: link.from,
         to: link.to,
@@ -42,19 +44,21 @@ pub fn assessment(
         cluster: Some(cluster.section.name.clone()),
         taken: OffsetDateTime::now_utc(),
         elapsed,
-        strict,
+        strict: args.strict,
         reachability: Reachability { sample: survey.sample, probes: links.collect() },
-        hosts: survey.hosts.into_iter().map(host).collect(),
+        hosts: survey.hosts.into_iter().map(|found| host(found, with_facts)).collect(),
         fold: fold_hosts,
     }
 }
 
-fn host(surveyed: SurveyedHost) -> AssessedHost {
+fn host(surveyed: SurveyedHost, with_facts: bool) -> AssessedHost {
     let SurveyedHost { host, state } = surveyed;
     let (mut checks, mut facts) = (Vec::new(), Vec::new());
     let state = match state {
         State::Checked(found) => {
-            facts = sheets(&found.facts);
+            if with_facts {
+                facts = sheets(&found.facts);
+            }
             found.kubeadm.into_iter().for_each(|result| add(&mut checks, result, false));
             found.fleet.into_iter().for_each(|result| add(&mut checks, result, true));
             HostState::Checked
@@ -68,7 +72,6 @@ fn host(surveyed: SurveyedHost) -> AssessedHost {
 
 /// Some checks are made more than once, of each network for one; they are shown once, with all that was found.
 fn add(checks: &mut Vec<AssessedCheck>, result: CheckResult, fleet: bool) {
-    let evidence = result.evidence.into_iter().map(|(what, value)| (what.into_owned(), value));
     let findings = result
         .findings
         .into_iter()
@@ -92,7 +95,7 @@ fn add(checks: &mut Vec<AssessedCheck>, result: CheckResult, fleet: bool) {
     check.severity = check.severity.max(result.severity);
     check.findings.extend(findings);
     check.findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
-    check.evidence.extend(evidence);
+    check.evidence.extend(result.evidence);
     if check.severity > Severity::Passed {
         remedy(&check.name).clone_into(&mut check.remedy);
     }

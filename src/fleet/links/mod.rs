@@ -29,6 +29,9 @@ const ECHO: Duration = Duration::from_secs(3);
 /// Connections tried at the same time from one host. Its SSH server has other guests.
 const AT_ONCE: usize = 16;
 
+/// Packets are taken for at least and at most this large, in bytes.
+const MTU_LIMITS: (u32, u32) = (1500, 9000);
+
 /// All that an SSH server says of a connection it could not make.
 const REFUSED: &str = "refused, or no way there";
 
@@ -138,7 +141,8 @@ async fn from_one(
                 _ => None,
             };
             let fill = port == Some(Port::Ours) && filled.insert(dial.to);
-            let bytes = if fill { 2 * places[dial.to].mtu.clamp(1500, 9000) + 1000 } else { 0 };
+            let mtu = places[dial.to].mtu.clamp(MTU_LIMITS.0, MTU_LIMITS.1);
+            let bytes = if fill { 2 * mtu + 1000 } else { 0 };
             let target = places[dial.to].address;
             async move {
                 let state = match target {
@@ -177,14 +181,16 @@ async fn one(
     }
 }
 
+/// What is sent.
+static FILLER: [u8; 2 * MTU_LIMITS.1 as usize + 1000] = [0x55; _];
+
 /// Whether so many bytes come back.
 async fn echo(tunnel: Tunnel, bytes: usize) -> LinkState {
     let (mut reader, mut writer) = tokio::io::split(tunnel);
-    let sent = vec![0x55; bytes];
-    let send = async { writer.write_all(&sent).await };
+    let send = async { writer.write_all(&FILLER[..bytes.min(FILLER.len())]).await };
     let receive = async {
         let mut received = 0;
-        let mut buffer = vec![0; 16 << 10];
+        let mut buffer = [0; 2048];
         while received < bytes {
             match reader.read(&mut buffer).await {
                 // Cut off, which a path that loses packets does not do.

@@ -50,7 +50,7 @@ pub enum State {
 /// A host that was looked at.
 pub struct Checked {
     /// What it said.
-    pub facts: Facts,
+    pub facts: Arc<Facts>,
     /// kubeadm's checks.
     pub kubeadm: Vec<CheckResult>,
     /// The fleet's.
@@ -85,6 +85,11 @@ impl Scope {
         })
     }
 
+    /// Whether hosts are needed again once they were looked at. A large fleet need not be held open for nothing.
+    fn needs_connections(self) -> bool {
+        self.links && self.covers_fleet()
+    }
+
     /// A host that leaves needs no fleet around it.
     fn covers_fleet(self) -> bool {
         self.workflow != Some(Workflow::Reset)
@@ -105,6 +110,9 @@ pub async fn survey(run: &Arc<Run>, hosts: &[Host], step: &Step, scope: Scope) -
     step.run(hosts, async |task| {
         let workflow = scope.workflow_of(task.host, first);
         let result = look(run, &task.host.name, step.name, workflow).await;
+        if !scope.needs_connections() {
+            run.fleet().disconnect(task.host).await;
+        }
         let (state, result) = match result {
             Ok(checked) => (State::Checked(Box::new(checked)), Ok(())),
             Err(error) if error.unreachable() => {
@@ -123,7 +131,7 @@ pub async fn survey(run: &Arc<Run>, hosts: &[Host], step: &Step, scope: Scope) -
     });
     let mut survey = Survey { hosts: hosts.collect(), links: Vec::new(), sample: None };
     if scope.covers_fleet() {
-        if scope.links {
+        if scope.needs_connections() {
             survey.try_links(run, step).await;
         }
         survey.check_fleet(run);

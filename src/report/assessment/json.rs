@@ -63,7 +63,7 @@ enum Line<'a> {
         messages: &'a [Finding],
         remedy: &'a str,
         #[serde(serialize_with = "object")]
-        evidence: &'a [(String, String)],
+        evidence: &'a [(Cow<'static, str>, String)],
     },
     Host {
         time: &'a str,
@@ -99,7 +99,10 @@ impl<'a> Line<'a> {
     }
 }
 
-fn object<S: Serializer>(pairs: &[(String, String)], serializer: S) -> Result<S::Ok, S::Error> {
+fn object<S: Serializer>(
+    pairs: &[(Cow<'static, str>, String)],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     serializer.collect_map(pairs.iter().map(|(key, value)| (key, value)))
 }
 

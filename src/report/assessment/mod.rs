@@ -93,7 +93,7 @@ pub struct AssessedCheck {
     /// What to do about it; empty when passed.
     pub remedy: String,
     /// What it looked at, and what was there.
-    pub evidence: Vec<(String, String)>,
+    pub evidence: Vec<(Cow<'static, str>, String)>,
 }
 
 /// One thing a check found.

@@ -48,7 +48,7 @@ fn check(name: &'static str, found: Option<(Severity, &str, &str)>) -> AssessedC
         fleet: name.starts_with("Fleet"),
         findings,
         remedy: remedy.to_owned(),
-        evidence: vec![("looked at".to_owned(), format!("/proc/{name}"))],
+        evidence: vec![("looked at".into(), format!("/proc/{name}"))],
     }
 }
 
@@ -154,7 +154,7 @@ pub fn hostile() -> Assessment {
     let mut all = mixed();
     for host in &mut all.hosts {
         host.checks[0] = check("NumCPU", Some((Severity::Error, text, text)));
-        host.checks[0].evidence.push((text.to_owned(), text.to_owned()));
+        host.checks[0].evidence.push((text.to_owned().into(), text.to_owned()));
         host.facts[0].rows.push((text.to_owned(), text.to_owned()));
     }
     all.hosts[2].state = HostState::Unreachable(text.to_owned());

@@ -13,6 +13,8 @@ use crate::ssh::error::SshError;
 
 use super::Input;
 
+/// Bytes in the first piece: most commands read little, and there may be thousands of them.
+const FIRST_PIECE: usize = 8 * 1024;
 /// Most bytes in one piece.
 const PIECE: usize = 128 * 1024;
 /// Bytes on one line to a terminal, whose lines may be limited to 4095 characters.
@@ -26,9 +28,13 @@ pub(super) async fn to_channel(
     writer: &ChannelWriteHalf<Msg>,
     mut input: Input,
 ) -> Result<(), SshError> {
+    let mut size = FIRST_PIECE;
     loop {
-        let piece = input.piece(PIECE).await?;
+        let piece = input.piece(size).await?;
         let end = piece.is_empty();
+        if piece.len() == size {
+            size = (size * 4).min(PIECE);
+        }
         let sent = if end { writer.eof().await } else { writer.data_bytes(piece).await };
         if end || sent.is_err() {
             return Ok(());

@@ -360,8 +360,8 @@ fn shown(text: &str) -> String {
     printable(text).into_owned()
 }
 
-fn shown_rows(rows: &[(String, String)]) -> Vec<(String, String)> {
-    rows.iter().map(|(key, value)| (shown(key), shown(value))).collect()
+fn shown_rows<T: AsRef<str>>(rows: &[(T, String)]) -> Vec<(String, String)> {
+    rows.iter().map(|(key, value)| (shown(key.as_ref()), shown(value))).collect()
 }
 
 /// What a Content-Security-Policy calls a text.
