@@ -1,5 +1,6 @@
 //! What preflight means in every workflow: facts, checks, a verdict.
 
+mod cluster;
 pub mod fixes;
 pub mod fleet;
 pub mod images;
@@ -55,7 +56,10 @@ pub async fn check(context: &Context, workflow: Workflow) -> Result<(), PhaseErr
 /// The host cannot be reached, or does not tell its facts.
 async fn examine(context: &Context, workflow: Workflow) -> Result<Vec<CheckResult>, PhaseError> {
     let facts = context.facts().await?;
-    let target = target(context, facts).await?;
+    let mut target = target(context, facts).await?;
+    if workflow == Workflow::Upgrade {
+        target.cluster = cluster::view(context).await?;
+    }
     Ok(preflight::evaluate(workflow, &target, facts))
 }
 
@@ -77,6 +81,7 @@ async fn target(context: &Context, facts: &Facts) -> Result<Target, PhaseError> 
         etcd_data_dir: Some(section.etcd.data_dir.clone()),
         kubelet_version_override: kubelet_version(context).await,
         already: membership(host.role, facts),
+        cluster: None,
     })
 }
 

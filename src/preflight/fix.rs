@@ -258,6 +258,7 @@ mod tests {
             etcd_data_dir: None,
             kubelet_version_override: None,
             already: Membership::None,
+            cluster: None,
         };
         let member = FleetHost {
             name: "n1",

@@ -17,5 +17,7 @@ pub mod links;
 mod result;
 
 pub use catalogue::{Explanation, Source, all, explain, remedy};
-pub use kubeadm::{Membership, Target, Workflow, evaluate, image_pull};
+pub use kubeadm::{
+    ClusterView, ControlPlaneNode, CoreDns, Membership, Target, Workflow, evaluate, image_pull,
+};
 pub use result::{CheckResult, Finding, ignore};

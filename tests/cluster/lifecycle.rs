@@ -11,7 +11,7 @@ use time::format_description::well_known::Rfc3339;
 use super::lab::{HOSTS, Lab, step};
 use super::runner::{Finished, fleetadm, start};
 use super::secrets::{self, Sampler};
-use super::{api, dry_run, files, listing, nodes, second_apply, workload};
+use super::{api, dry_run, files, listing, nodes, preflight_upgrade, second_apply, workload};
 
 #[test]
 #[ignore = "needs the lab: run tests/lab/test"]
@@ -36,6 +36,9 @@ fn bare_hosts_become_a_cluster_and_bare_again() {
     nodes::are_kubeadms(&lab);
     step(started, "pods");
     workload::runs(&lab);
+
+    step(started, "preflight before an upgrade");
+    preflight_upgrade::asks_the_cluster(&lab);
 
     step(started, "a second apply");
     second_apply::changes_nothing(&lab, &inventory);

@@ -19,6 +19,7 @@ mod lifecycle;
 mod listing;
 mod nodes;
 mod preflight_kubeadm;
+mod preflight_upgrade;
 mod runner;
 mod second_apply;
 mod secrets;

@@ -226,6 +226,39 @@ pub(super) static EXPLANATIONS: &[Explanation] = &[
         "Made only where asked for with --pull-images; an error.",
     ),
     of_kubeadm(
+        "CoreDNSUnsupportedPlugins",
+        "Plugins and options of the Corefile in ConfigMap kube-system/coredns, against those that \
+         kubeadm's upgrade knows of each CoreDNS release on the way.",
+        "What kubeadm does not know it leaves as it is, and a CoreDNS that refuses its Corefile \
+         answers no name in the cluster.",
+        "compare what is named with the notes of the coming CoreDNS; once it fits, ignore this \
+         check",
+        "Made for upgrades on the first control plane, unless `[cluster.dns]` is disabled or no \
+         CoreDNS runs; an error.",
+    ),
+    of_kubeadm(
+        "CoreDNSMigration",
+        "Whether the Corefile can be carried over: from the release in the image's tag of \
+         Deployment kube-system/coredns to the one of the target.",
+        "From a release that it does not know, or to an older one, kubeadm does not upgrade \
+         CoreDNS.",
+        "set the Deployment's image to a release from 1.6.2 on that is no newer than the coming \
+         one, or ignore this check and upgrade CoreDNS yourself",
+        "Made for upgrades on the first control plane, unless `[cluster.dns]` is disabled or no \
+         CoreDNS runs; an error.",
+    ),
+    of_kubeadm(
+        "ControlPlaneNodesReady",
+        "Whether the API answers, and says of every node that is labelled as a control plane that \
+         it is Ready.",
+        "An upgrade takes one control plane after the other away for a while; with another one \
+         down, the cluster may be without any.",
+        "see `kubectl describe node NAME` and `journalctl -u kubelet` there, and bring the node \
+         back or delete it",
+        "Made for upgrades on the first control plane; an error. The label is \
+         node-role.kubernetes.io/control-plane, up to 1.23 also master.",
+    ),
+    of_kubeadm(
         "StaticPodManifest",
         "Whether the manifests of API server, controller manager and scheduler are in \
          /etc/kubernetes/manifests.",

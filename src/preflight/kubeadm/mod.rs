@@ -7,16 +7,21 @@
 //!   the control plane's version on joins too, since that version is known here.
 //! - A host that is a member already is not told that its ports and files are in use.
 //! - `ContainerRuntimeVersion` goes by the name and version the runtime gave, without making the call.
+//! - Before an upgrade the cluster is asked once, on the first control plane, not on each. A control plane whose node
+//!   has no condition Ready is told of, too. Where the API does not answer, `ControlPlaneNodesReady` says so.
 //! - Before an upgrade, `SystemVerification` is made for every release, since its kernel has to do for all.
 //!
 //! Not here: `ImagePull` (pulling is a phase of its own), `Service-Docker` and `IsDockerSystemdCheck` (kubeadm
 //! 1.20 with dockershim, which is never driven here), `ExternalEtcdVersion` and `ExternalEtcdClientCertificates`
-//! (an inventory has no external etcd yet), and what an upgrade asks the cluster: `CoreDNSUnsupportedPlugins`,
-//! `CoreDNSMigration`, `ControlPlaneNodesReady`, `CreateJob`.
+//! (an inventory has no external etcd yet), and an upgrade's `CreateJob`, which makes an object in the cluster, where
+//! preflight changes nothing.
 
+mod coredns;
+mod corefile;
 mod host;
 mod images;
 mod kubelet;
+mod nodes;
 mod proxy;
 mod rules;
 mod runtime;
@@ -31,7 +36,9 @@ use super::result::{CheckResult, Findings};
 use crate::inventory::KubernetesVersion;
 use crate::node::facts::Facts;
 
+pub use coredns::CoreDns;
 pub use images::image_pull;
+pub use nodes::ControlPlaneNode;
 
 use rules::Rules;
 
@@ -86,6 +93,17 @@ pub struct Target {
     pub kubelet_version_override: Option<String>,
     /// What the host is already.
     pub already: Membership,
+    /// What the cluster says; `None` where it is not asked.
+    pub cluster: Option<ClusterView>,
+}
+
+/// What a cluster's API says before an upgrade. Problems are in words for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClusterView {
+    /// The nodes of control planes, or why they could not be listed.
+    pub control_planes: Result<Vec<ControlPlaneNode>, String>,
+    /// CoreDNS, `None` when the cluster has none of kubeadm's; or why it could not be looked at.
+    pub coredns: Result<Option<CoreDns>, String>,
 }
 
 /// The checks of one host, in the order they are made.
@@ -136,6 +154,10 @@ pub fn evaluate(workflow: Workflow, target: &Target, facts: &Facts) -> Vec<Check
         Workflow::Upgrade => {
             checks.system_verification();
             checks.container_runtime_version();
+            if let Some(cluster) = &target.cluster {
+                checks.coredns(&cluster.coredns);
+                checks.control_plane_nodes(&cluster.control_planes);
+            }
             if target.already == Membership::ControlPlane {
                 checks.static_pod_manifests();
             }

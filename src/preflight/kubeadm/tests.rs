@@ -22,6 +22,7 @@ fn target(minor: u16) -> Target {
         etcd_data_dir: Some("/var/lib/etcd".to_owned()),
         kubelet_version_override: None,
         already: Membership::None,
+        cluster: None,
     }
 }
 
@@ -403,6 +404,7 @@ fn every_check_is_explained_and_says_what_it_saw() {
                     Workflow::Upgrade => Membership::ControlPlane,
                     _ => Membership::None,
                 };
+                target.cluster = Some(healthy_cluster());
             });
             for result in results {
                 let explanation = explain(&result.name);
@@ -415,6 +417,76 @@ fn every_check_is_explained_and_says_what_it_saw() {
             }
         }
     }
+}
+
+/// A cluster of 1.20 on its way to 1.21.
+fn healthy_cluster() -> ClusterView {
+    let node = ControlPlaneNode { name: "n1".to_owned(), ready: Some("True".to_owned()) };
+    let coredns = CoreDns {
+        image: "k8s.gcr.io/coredns:1.7.0".to_owned(),
+        corefile: Some(".:53 {\n errors\n cache 30\n}".to_owned()),
+        target_tag: "v1.8.0".to_owned(),
+    };
+    ClusterView { control_planes: Ok(vec![node]), coredns: Ok(Some(coredns)) }
+}
+
+#[test]
+fn an_upgrade_asks_the_cluster() {
+    let upgrade = |change: &dyn Fn(&mut ClusterView)| {
+        let mut cluster = healthy_cluster();
+        change(&mut cluster);
+        run(Workflow::Upgrade, 21, |target, _| target.cluster = Some(cluster))
+    };
+    let healthy = upgrade(&|_| {});
+    assert_eq!(findings(&healthy), [""; 0]);
+    insta::assert_snapshot!(names(&healthy), @r"
+    IsPrivilegedUser
+    SystemVerification
+    CoreDNSUnsupportedPlugins
+    CoreDNSMigration
+    ControlPlaneNodesReady
+    ");
+
+    let coredns = |change: &dyn Fn(&mut CoreDns)| {
+        findings(&upgrade(&|cluster| {
+            if let Ok(Some(coredns)) = &mut cluster.coredns {
+                change(coredns);
+            }
+        }))
+    };
+    let (plugins, migration) = ("Error CoreDNSUnsupportedPlugins", "Error CoreDNSMigration");
+    let fancy = |dns: &mut CoreDns| dns.corefile = Some(".:53 {\n fancy\n}".to_owned());
+    assert_eq!(coredns(&fancy), [plugins]);
+    assert_eq!(coredns(&|dns| dns.image = "coredns:own".to_owned()), [migration]);
+    assert_eq!(coredns(&|dns| dns.target_tag = "1.6.9".to_owned()), [migration]);
+    assert_eq!(coredns(&|dns| dns.corefile = None), [plugins, migration]);
+    let unchanged = |dns: &mut CoreDns| {
+        fancy(dns);
+        dns.target_tag = "v1.7.0".to_owned();
+    };
+    assert_eq!(coredns(&unchanged), [""; 0]);
+    let refused = upgrade(&|cluster| cluster.coredns = Err("forbidden (403)".to_owned()));
+    assert_eq!(findings(&refused), [plugins, migration]);
+    let absent = upgrade(&|cluster| cluster.coredns = Ok(None));
+    assert!(!names(&absent).contains("CoreDNS"));
+
+    let nodes = |ready: &[Option<&str>]| {
+        let node = |(index, ready): (usize, &Option<&str>)| ControlPlaneNode {
+            name: format!("n{index}"),
+            ready: ready.map(str::to_owned),
+        };
+        let nodes: Vec<_> = ready.iter().enumerate().map(node).collect();
+        upgrade(&|cluster| cluster.control_planes = Ok(nodes.clone()))
+    };
+    assert_eq!(findings(&nodes(&[Some("True"), Some("True")])), [""; 0]);
+    let down = nodes(&[Some("True"), Some("Unknown"), None, Some("False")]);
+    let message = &down.last().unwrap().findings[0].message;
+    assert_eq!(message, "there are NotReady control-planes in the cluster: [n1 n2 n3]");
+
+    let silent = upgrade(&|cluster| {
+        *cluster = ClusterView { control_planes: Err("no answer".to_owned()), coredns: Ok(None) };
+    });
+    assert_eq!(findings(&silent), ["Error ControlPlaneNodesReady"]);
 }
 
 #[test]
