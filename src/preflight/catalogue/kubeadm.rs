@@ -228,13 +228,13 @@ pub(super) static EXPLANATIONS: &[Explanation] = &[
     of_kubeadm(
         "CoreDNSUnsupportedPlugins",
         "Plugins and options of the Corefile in ConfigMap kube-system/coredns, against those that \
-         kubeadm's upgrade knows of each CoreDNS release on the way.",
+         kubeadm's upgrade knows of the CoreDNS release that runs.",
         "What kubeadm does not know it leaves as it is, and a CoreDNS that refuses its Corefile \
          answers no name in the cluster.",
         "compare what is named with the notes of the coming CoreDNS; once it fits, ignore this \
          check",
         "Made for upgrades on the first control plane, unless `[cluster.dns]` is disabled or no \
-         CoreDNS runs; an error.",
+         CoreDNS runs. An error up to 1.26; a warning since, where kubeadm finds nothing.",
     ),
     of_kubeadm(
         "CoreDNSMigration",

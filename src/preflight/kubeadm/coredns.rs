@@ -1,13 +1,13 @@
 //! Whether kubeadm's upgrade can take CoreDNS and its Corefile along.
 //!
 //! kubeadm leaves the Corefile's migration to a table of CoreDNS's releases: what it knows, it carries from release to
-//! release, putting in what is new and taking out what is gone. Both checks are errors there and here:
+//! release, putting in what is new and taking out what is gone.
 //!
-//! - `CoreDNSMigration`: the release that runs is not in the table, or newer than the one of the target.
-//! - `CoreDNSUnsupportedPlugins`: the Corefile has plugins or options that one of the releases *after* the one that
-//!   runs, up to the target's, does not have in the table. They may work all the same, which is why kubeadm can be told
-//!   to ignore it. Where CoreDNS stays as it is, nothing is migrated and nothing found. (kubeadm of 1.20 and 1.21 looks
-//!   at the release that runs instead; the releases to come are what matters.)
+//! - `CoreDNSMigration`, an error: the release that runs is not in the table, or newer than the one of the target.
+//! - `CoreDNSUnsupportedPlugins`: the Corefile has plugins or options that the table does not have for the release that
+//!   runs, so that they are left as they are, which may be right. An error up to 1.26. kubeadm of 1.27 and later has the
+//!   check too but finds nothing, as its library compares a release only with another one; what it overlooks is a
+//!   warning here. A release that is not in the table is told of once, by the other check.
 //!
 //! The target is the Kubernetes release's CoreDNS even where `[cluster.dns] image_tag` names another, as with kubeadm.
 
@@ -44,7 +44,6 @@ const OLDEST: Version = Version(1, 6, 2);
 const NEWEST: Version = Version(1, 14, 2);
 
 /// The releases in kubeadm's table from the oldest that a supported cluster can run: of each minor release, its patches.
-/// 1.6.8, 1.8.1, 1.8.2 and 1.11.2 were never to be had as images.
 const RELEASES: &[(u8, &[u8])] = &[
     (6, &[2, 3, 4, 5, 6, 7, 9]),
     (7, &[0, 1]),
@@ -107,14 +106,14 @@ impl Checks<'_> {
                     findings.saw("CoreDNS", running).saw("CoreDNS to come", target)
                 };
                 let plugins = corefile::plugins(corefile);
-                let path = path(running, target);
                 let names: BTreeSet<&str> = plugins.iter().map(|p| p.name.as_str()).collect();
                 let names = names.into_iter().collect::<Vec<_>>().join(" ");
-                let found = path.as_deref().map(|path| unsupported(&plugins, path));
+                let severity = self.rules.unknown_plugins;
+                let unsupported = find(running).map(|from| unsupported(&plugins, from, severity));
+                let problem = no_way(running, target);
                 (
-                    // Without a way there is nothing to compare with; that is the other check's error.
-                    saw(found.unwrap_or_default()).saw("plugins", names),
-                    saw(path.err().map(Findings::error).unwrap_or_default()),
+                    saw(unsupported.unwrap_or_default()).saw("plugins", names),
+                    saw(problem.map(Findings::error).unwrap_or_default()),
                 )
             }
         };
@@ -135,24 +134,24 @@ fn tag(image: &str) -> &str {
     tag.map_or("", |(_, tag)| tag).trim_start_matches('v')
 }
 
-/// The releases a Corefile is carried through, the one that runs not among them; or why it cannot be.
-fn path(running: &str, target: &str) -> Result<Vec<Version>, String> {
+/// Why a Corefile cannot be carried from one release to another, if it cannot.
+fn no_way(running: &str, target: &str) -> Option<String> {
     if running == target {
-        return Ok(Vec::new());
+        return None;
     }
-    let (Some(from), to) = (find(running), find(target)) else {
-        return Err(format!(
+    let Some(from) = find(running) else {
+        return Some(format!(
             "CoreDNS {running:?} is not a release whose Corefile can be migrated; CoreDNS will not \
              be upgraded"
         ));
     };
-    match to.filter(|to| from < *to) {
-        Some(to) => Ok(releases().filter(|version| from < *version && *version <= to).collect()),
-        None => Err(format!(
+    let leads_there = find(target).is_some_and(|to| from < to);
+    (!leads_there).then(|| {
+        format!(
             "a Corefile cannot be migrated from CoreDNS {from} to {target}; CoreDNS will not be \
              upgraded"
-        )),
-    }
+        )
+    })
 }
 
 fn releases() -> impl Iterator<Item = Version> {
@@ -163,26 +162,22 @@ fn find(version: &str) -> Option<Version> {
     releases().find(|release| release.to_string() == version)
 }
 
-/// What some release on the way does not have in the table, each thing once, with the first such release.
-fn unsupported(plugins: &[Plugin], path: &[Version]) -> Findings {
+/// What the table does not have for a release, each thing once.
+fn unsupported(plugins: &[Plugin], version: Version, severity: Severity) -> Findings {
+    let mut unknown = Vec::new();
+    for Plugin { name, options } in plugins {
+        if !knows(name, None, version) {
+            unknown.push(format!("plugin {name}"));
+            continue;
+        }
+        let options = options.iter().filter(|option| !knows(name, Some(option), version));
+        unknown.extend(options.map(|option| format!("option {option} of plugin {name}")));
+    }
     let mut findings = Findings::default();
     let mut told = BTreeSet::new();
-    let mut tell = |what: String, version: Version| {
-        if told.insert(what.clone()) {
-            let text = format!("{what} cannot be migrated to CoreDNS {version}");
-            findings.add(Severity::Error, text);
-        }
-    };
-    for Plugin { name, options } in plugins {
-        for version in path {
-            if !knows(name, None, *version) {
-                tell(format!("the Corefile's plugin {name}"), *version);
-                continue;
-            }
-            for option in options.iter().filter(|option| !knows(name, Some(option), *version)) {
-                tell(format!("option {option} of the Corefile's plugin {name}"), *version);
-            }
-        }
+    for what in unknown.iter().filter(|what| told.insert(*what)) {
+        let text = format!("the Corefile's {what} is not known to kubeadm for CoreDNS {version}");
+        findings.add(severity, text);
     }
     findings
 }
@@ -204,11 +199,11 @@ mod tests {
     use super::*;
     use crate::cluster::Release;
 
-    /// What is found on the way from one CoreDNS to another.
-    fn found(from: &str, to: &str, body: &str) -> String {
+    /// What is found of a CoreDNS.
+    fn found(running: &str, body: &str) -> String {
         let corefile = format!(".:53 {{\n{body}\n}}");
         let plugins = corefile::plugins(&corefile);
-        let findings = unsupported(&plugins, &path(from, to).unwrap());
+        let findings = unsupported(&plugins, find(running).unwrap(), Severity::Error);
         let result = crate::preflight::CheckResult::new("x", findings);
         let texts = result.findings.into_iter().map(|finding| finding.message);
         texts.collect::<Vec<_>>().join("\n")
@@ -219,8 +214,8 @@ mod tests {
         let tags: Vec<_> =
             Release::all().map(|release| release.images.coredns.trim_start_matches('v')).collect();
         for pair in tags.windows(2) {
-            let path = path(pair[0], pair[1]).unwrap();
-            assert_eq!(path.last().copied(), find(pair[1]).filter(|_| pair[0] != pair[1]));
+            assert_eq!(no_way(pair[0], pair[1]), None);
+            assert!(find(pair[1]).is_some(), "{}", pair[1]);
         }
         assert!(releases().is_sorted());
         assert_eq!((releases().next(), releases().last()), (Some(OLDEST), Some(NEWEST)));
@@ -238,10 +233,10 @@ mod tests {
             ("1.9.3", "1.8.6"),
             ("1.9.3", "1.99.0"),
         ] {
-            assert!(path(from, to).is_err(), "{from} {to}");
+            assert!(no_way(from, to).is_some(), "{from} {to}");
         }
-        assert_eq!(path("own", "own"), Ok(vec![]));
-        assert_eq!(path("1.8.0", "1.8.4"), Ok(vec![Version(1, 8, 3), Version(1, 8, 4)]));
+        assert_eq!(no_way("own", "own"), None);
+        assert_eq!(no_way("1.8.0", "1.8.4"), None);
     }
 
     #[test]
@@ -258,33 +253,33 @@ mod tests {
         }
     }
 
-    /// kubeadm's own Corefiles never stand in the way.
+    /// kubeadm's own Corefiles are known.
     #[test]
-    fn the_usual_corefile_goes_all_the_way() {
+    fn the_usual_corefile_is_known() {
         let usual = "errors\nhealth {\nlameduck 5s\n}\nready\nkubernetes cluster.local {\npods insecure\n\
             fallthrough in-addr.arpa\nttl 30\n}\nprometheus :9153\nforward . /etc/resolv.conf {\n\
             max_concurrent 1000\n}\ncache 30 CACHE\nloop\nreload\nloadbalance";
-        assert_eq!(found("1.7.0", "1.14.2", &usual.replace("CACHE", "")), "");
+        for version in releases().filter(|version| *version >= Version(1, 7, 0)) {
+            assert_eq!(found(&version.to_string(), &usual.replace("CACHE", "")), "");
+        }
         let disabled = usual.replace("CACHE", "{\ndisable success cluster.local\n}");
-        assert_eq!(found("1.11.3", "1.14.2", &disabled), "");
-        assert!(found("1.7.0", "1.14.2", &disabled).contains("option disable"));
+        assert_eq!(found("1.11.3", &disabled), "");
+        assert!(found("1.7.0", &disabled).contains("option disable"));
     }
 
     #[test]
-    fn what_is_not_known_is_told_once_with_the_first_release() {
+    fn what_is_not_known_is_told_once() {
         let body = "fancy\nfancy\nimport common\nkubernetes {\nupstream\ntransfer to *\n}\n\
             hosts /etc/h {\n10.0.0.1 a\nfd00::1 b\nzone c\n}\ntransfer {\nto *\n}";
-        insta::assert_snapshot!(found("1.7.0", "1.8.4", body), @r"
-        the Corefile's plugin fancy cannot be migrated to CoreDNS 1.7.1
-        the Corefile's plugin import cannot be migrated to CoreDNS 1.7.1
-        option upstream of the Corefile's plugin kubernetes cannot be migrated to CoreDNS 1.8.0
-        option transfer of the Corefile's plugin kubernetes cannot be migrated to CoreDNS 1.8.3
-        option zone of the Corefile's plugin hosts cannot be migrated to CoreDNS 1.7.1
-        the Corefile's plugin transfer cannot be migrated to CoreDNS 1.7.1
+        insta::assert_snapshot!(found("1.7.0", body), @r"
+        the Corefile's plugin fancy is not known to kubeadm for CoreDNS 1.7.0
+        the Corefile's plugin import is not known to kubeadm for CoreDNS 1.7.0
+        the Corefile's option zone of plugin hosts is not known to kubeadm for CoreDNS 1.7.0
+        the Corefile's plugin transfer is not known to kubeadm for CoreDNS 1.7.0
         ");
-        assert_eq!(found("1.8.6", "1.8.6", body), "");
-        // Known, then not, then known: the way leads through.
-        assert!(found("1.6.9", "1.9.4", "cache {\nserve_stale\n}").ends_with("1.7.0"));
-        assert_eq!(found("1.9.3", "1.9.4", "cache {\nserve_stale\n}"), "");
+        insta::assert_snapshot!(found("1.8.0", "kubernetes {\nupstream\ntransfer to *\n}"), @"the Corefile's option upstream of plugin kubernetes is not known to kubeadm for CoreDNS 1.8.0");
+        let stale = "cache {\nserve_stale\n}";
+        assert_eq!((found("1.6.9", stale), found("1.9.4", stale)), (String::new(), String::new()));
+        assert!(!found("1.8.4", stale).is_empty());
     }
 }

@@ -28,6 +28,8 @@ pub(super) struct Rules {
     pub(super) other_kernel: Severity,
     /// The container runtime should answer the call RuntimeConfig.
     pub(super) asks_runtime_config: bool,
+    /// What a plugin or option of the Corefile is that its migration does not know.
+    pub(super) unknown_plugins: Severity,
 }
 
 /// Kernel releases known to work.
@@ -71,12 +73,14 @@ const V1_20: Rules = Rules {
     kernels: Kernels::Since3_10,
     other_kernel: Error,
     asks_runtime_config: false,
+    unknown_plugins: Error,
 };
 
 const V1_23: Rules =
     Rules { since: 23, swap: Warning, manifests_directory_on_join: false, ..V1_20 };
 
-const V1_27: Rules = Rules { since: 27, forwarding_by_family: true, ..V1_23 };
+const V1_27: Rules =
+    Rules { since: 27, forwarding_by_family: true, unknown_plugins: Warning, ..V1_23 };
 
 const V1_29: Rules = Rules { since: 29, kubelet_skew: 3, ..V1_27 };
 

@@ -457,14 +457,15 @@ fn an_upgrade_asks_the_cluster() {
     let (plugins, migration) = ("Error CoreDNSUnsupportedPlugins", "Error CoreDNSMigration");
     let fancy = |dns: &mut CoreDns| dns.corefile = Some(".:53 {\n fancy\n}".to_owned());
     assert_eq!(coredns(&fancy), [plugins]);
+    let mut later = healthy_cluster();
+    if let Ok(Some(dns)) = &mut later.coredns {
+        fancy(dns);
+    }
+    let later = run(Workflow::Upgrade, 27, |target, _| target.cluster = Some(later));
+    assert_eq!(findings(&later), ["Warning CoreDNSUnsupportedPlugins"]);
     assert_eq!(coredns(&|dns| dns.image = "coredns:own".to_owned()), [migration]);
     assert_eq!(coredns(&|dns| dns.target_tag = "1.6.9".to_owned()), [migration]);
     assert_eq!(coredns(&|dns| dns.corefile = None), [plugins, migration]);
-    let unchanged = |dns: &mut CoreDns| {
-        fancy(dns);
-        dns.target_tag = "v1.7.0".to_owned();
-    };
-    assert_eq!(coredns(&unchanged), [""; 0]);
     let refused = upgrade(&|cluster| cluster.coredns = Err("forbidden (403)".to_owned()));
     assert_eq!(findings(&refused), [plugins, migration]);
     let absent = upgrade(&|cluster| cluster.coredns = Ok(None));
