@@ -179,9 +179,9 @@ pub struct PreflightArgs {
     /// Write the result as JUnit XML
     #[arg(long, value_name = "FILE.xml")]
     pub junit: Option<PathBuf>,
-    /// Do not have hosts try each other's ports
-    #[arg(long)]
-    pub no_links: bool,
+    /// Which hosts try each other's ports
+    #[arg(long, value_enum, value_name = "WHICH", default_value_t = Links::Auto)]
+    pub links: Links,
     /// Also have every host pull the images of its role, as kubeadm's ImagePull
     #[arg(long)]
     pub pull_images: bool,
@@ -194,6 +194,17 @@ pub struct PreflightArgs {
     /// Say what a check looks at, why it matters and how to fix it, and contact no host; "all" lists every check
     #[arg(long, value_name = "CHECK", exclusive = true)]
     pub explain: Option<String>,
+}
+
+/// `--links`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Links {
+    /// All, every pair of up to 50; beyond, control planes and a sample of 200 workers
+    Auto,
+    /// All, however many: each worker with a control plane and another worker
+    Every,
+    /// None
+    None,
 }
 
 /// The workflow to check for.

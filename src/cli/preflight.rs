@@ -14,9 +14,10 @@ use crate::inventory::{self, Role};
 use crate::phases::preflight::fleet::{Scope, survey};
 use crate::phases::preflight::{Workflow, fixes, images};
 use crate::phases::{Mode, Run, RunOptions};
+use crate::preflight::links::Coverage;
 use crate::report::{Assessment, Event, write_file};
 
-use super::args::{Global, PreflightArgs, PreflightWorkflow};
+use super::args::{Global, Links, PreflightArgs, PreflightWorkflow};
 use super::failure::Failure;
 use super::session::{self, Selected};
 
@@ -38,7 +39,12 @@ pub fn run(global: &Global, args: PreflightArgs) -> Result<u8, Failure> {
     let cluster = Cluster::resolve(section).map_err(Failure::usage)?;
     let mut ignore = selected.inventory.preflight_ignore.clone();
     ignore.extend(args.ignore_preflight_errors.iter().map(|name| name.to_lowercase()));
-    let scope = Scope { workflow, links: !args.no_links };
+    let links = match args.links {
+        Links::Auto => Some(Coverage::Sample),
+        Links::Every => Some(Coverage::EveryHost),
+        Links::None => None,
+    };
+    let scope = Scope { workflow, links };
     let Selected { inventory, hosts } = selected;
     let changes = match (args.fix, args.dry_run) {
         (true, true) => Some("to change"),

@@ -10,6 +10,18 @@ const ETCD_PEER: u16 = 2380;
 
 /// Up to so many hosts every pair is tried.
 pub const ALL_PAIRS: usize = 50;
+/// Beyond, so many workers take part unless every host shall.
+const WORKERS: usize = 200;
+
+/// Who takes part where not every pair is tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Coverage {
+    /// Control planes, etcd hosts, and workers from all over the inventory.
+    Sample,
+    /// Every host.
+    EveryHost,
+}
+
 /// A port of one host that another has to reach. Hosts are indices into the list they were planned for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Link {
@@ -36,7 +48,7 @@ pub struct LinkPlan {
 ///
 /// The ports are kubeadm's: every host talks to the API servers, these to every kubelet and to etcd, members of etcd
 /// to each other, and whoever collects metrics, from anywhere, to every kubelet.
-pub fn plan(roles: &[Role], api: u16) -> LinkPlan {
+pub fn plan(roles: &[Role], api: u16, coverage: Coverage) -> LinkPlan {
     let count = roles.len();
     if count <= ALL_PAIRS {
         let pairs = (0..count).flat_map(|from| (0..count).map(move |to| (from, to)));
@@ -45,7 +57,13 @@ pub fn plan(roles: &[Role], api: u16) -> LinkPlan {
     let of = |workers: bool| -> Vec<usize> {
         (0..count).filter(|index| (roles[*index] == Role::Worker) == workers).collect()
     };
-    let (core, workers) = (of(false), of(true));
+    let (core, all) = (of(false), of(true));
+    let taken = match coverage {
+        Coverage::Sample => all.len().min(WORKERS),
+        Coverage::EveryHost => all.len(),
+    };
+    // Evenly, so that a rack or a batch that is different is met.
+    let workers: Vec<usize> = (0..taken).map(|at| all[at * all.len() / taken]).collect();
     let planes: Vec<usize> =
         core.iter().copied().filter(|index| roles[*index] == Role::ControlPlane).collect();
     let mut pairs = Vec::new();
@@ -60,9 +78,13 @@ pub fn plan(roles: &[Role], api: u16) -> LinkPlan {
         }
         pairs.push((*worker, workers[(at + 1) % workers.len()]));
     }
+    let who = match taken == all.len() {
+        true => "every worker".to_owned(),
+        false => format!("{taken} of {} workers, from all over the inventory,", all.len()),
+    };
     let sample = format!(
-        "{count} hosts are more than {ALL_PAIRS}: control planes and etcd hosts tried each other, and every worker \
-         tried one control plane and one other worker, and was tried by both kinds"
+        "{count} hosts are more than {ALL_PAIRS}: control planes and etcd hosts tried each other; {who} tried a \
+         control plane and another worker, and back"
     );
     LinkPlan { links: links(roles, api, pairs), sample: Some(sample) }
 }
@@ -130,7 +152,7 @@ mod tests {
 
     #[test]
     fn a_small_fleet_is_tried_in_full() {
-        let LinkPlan { links, sample } = plan(&fleet(1, 2), 6443);
+        let LinkPlan { links, sample } = plan(&fleet(1, 2), 6443, Coverage::Sample);
         assert_eq!(sample, None);
         let ports: Vec<_> = links.iter().map(|link| (link.from, link.to, link.port)).collect();
         assert_eq!(
@@ -146,25 +168,40 @@ mod tests {
                 (2, 1, 10250)
             ]
         );
-        let pairs: BTreeSet<_> =
-            plan(&fleet(3, 47), 6443).links.iter().map(|link| (link.from, link.to)).collect();
+        let pairs: BTreeSet<_> = plan(&fleet(3, 47), 6443, Coverage::Sample)
+            .links
+            .iter()
+            .map(|link| (link.from, link.to))
+            .collect();
         assert_eq!(pairs.len(), 50 * 49);
     }
 
     #[test]
     fn members_of_etcd_reach_each_other() {
-        let links = plan(&[Role::ControlPlane, Role::ControlPlane], 6443).links;
+        let links = plan(&[Role::ControlPlane, Role::ControlPlane], 6443, Coverage::Sample).links;
         let ports = |from| links.iter().filter(move |l| l.from == from).map(|l| l.port);
         assert!(ports(0).eq([6443, 10250, 2379, 2380]));
-        let links = plan(&[Role::ControlPlane, Role::Etcd, Role::Etcd], 6443).links;
+        let links =
+            plan(&[Role::ControlPlane, Role::Etcd, Role::Etcd], 6443, Coverage::Sample).links;
         let ports: Vec<_> = links.iter().map(|link| (link.from, link.to, link.port)).collect();
         assert_eq!(ports, [(0, 1, 2379), (0, 2, 2379), (1, 2, 2380), (2, 1, 2380)]);
     }
 
     #[test]
-    fn a_large_fleet_is_sampled_evenly() {
+    fn a_sample_comes_from_everywhere() {
+        let LinkPlan { links, sample } = plan(&fleet(3, 997), 6443, Coverage::Sample);
+        assert!(sample.is_some_and(|text| text.contains("200 of 997 workers")));
+        let hosts: BTreeSet<_> = links.iter().map(|link| link.to).collect();
+        assert_eq!(hosts.len(), 203);
+        let hosts: Vec<_> = hosts.into_iter().collect();
+        assert!(hosts.windows(2).all(|pair| pair[1] - pair[0] <= 5), "{hosts:?}");
+        assert!(links.len() < 1000);
+    }
+
+    #[test]
+    fn every_host_of_a_large_fleet_can_take_part() {
         let roles = fleet(3, 997);
-        let LinkPlan { links, sample } = plan(&roles, 6443);
+        let LinkPlan { links, sample } = plan(&roles, 6443, Coverage::EveryHost);
         assert!(sample.is_some_and(|text| text.contains("1000 hosts")));
         let pairs: BTreeSet<_> = links.iter().map(|link| (link.from, link.to)).collect();
         for worker in 3..1000 {
@@ -184,11 +221,16 @@ mod tests {
 
     #[test]
     fn odd_large_fleets() {
-        assert_eq!(plan(&fleet(0, 60), 6443).links.len(), 60);
-        let planes = plan(&fleet(60, 0), 6443).links;
+        assert_eq!(plan(&fleet(0, 60), 6443, Coverage::Sample).links.len(), 60);
+        let planes = plan(&fleet(60, 0), 6443, Coverage::Sample).links;
         assert!(planes.iter().all(|link| link.from != link.to));
         assert_eq!(planes.len(), 60 * 49 * 4);
-        assert_eq!(plan(&fleet(50, 1), 6443).links.len(), 50 * 49 * 4 + 2 + 1);
-        assert!(plan(&[Role::Etcd; 51], 6443).links.iter().all(|link| link.port == ETCD_PEER));
+        assert_eq!(plan(&fleet(50, 1), 6443, Coverage::Sample).links.len(), 50 * 49 * 4 + 2 + 1);
+        assert!(
+            plan(&[Role::Etcd; 51], 6443, Coverage::Sample)
+                .links
+                .iter()
+                .all(|link| link.port == ETCD_PEER)
+        );
     }
 }

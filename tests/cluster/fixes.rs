@@ -36,7 +36,7 @@ fn safe_remedies_are_shown_applied_once_and_undone() {
     let (started, inventory) = (Instant::now(), lab.usual());
     let host = "n2";
     let preflight = |more: &[&str]| {
-        let mut arguments = vec!["preflight", "--no-links", "--limit", host, "--output", "json"];
+        let mut arguments = vec!["preflight", "--links=none", "--limit", host, "--output", "json"];
         arguments.extend(more);
         fleetadm(&inventory, &arguments)
     };

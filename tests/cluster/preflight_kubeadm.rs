@@ -185,7 +185,7 @@ fn theirs(lab: &Lab) -> Verdict {
 
 /// What is found here.
 fn ours(inventory: &Path) -> Verdict {
-    let run = fleetadm(inventory, &["preflight", "init", "--no-links", "--output", "json"]);
+    let run = fleetadm(inventory, &["preflight", "init", "--links=none", "--output", "json"]);
     let events = run.events();
     let is_kubeadms = |event: &&Value| event["kind"] == "check" && event["scope"] == "host";
     let checks = events.iter().filter(is_kubeadms);

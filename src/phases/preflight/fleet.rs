@@ -1,7 +1,7 @@
 //! Preflight over a whole fleet: the facts of every host at once, what hosts find when they try each other, and every
 //! check. The result is data; nothing on a host is changed.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -10,7 +10,7 @@ use crate::inventory::{ClusterSection, Host, Role};
 use crate::node::facts::Facts;
 use crate::phases::{PhaseError, Run};
 use crate::preflight::fleet::{FleetHost, evaluate};
-use crate::preflight::links::{self, Link, LinkState};
+use crate::preflight::links::{self, Coverage, Link, LinkPlan, LinkState};
 use crate::preflight::{CheckResult, Workflow, ignore};
 use crate::report::Severity;
 
@@ -69,8 +69,8 @@ impl Checked {
 pub struct Scope {
     /// For this workflow on every host; `None` for what apply would do with each.
     pub workflow: Option<Workflow>,
-    /// Whether hosts try each other's ports.
-    pub links: bool,
+    /// Which hosts try each other's ports; `None` for none.
+    pub links: Option<Coverage>,
 }
 
 impl Scope {
@@ -85,9 +85,13 @@ impl Scope {
         })
     }
 
-    /// Whether hosts are needed again once they were looked at. A large fleet need not be held open for nothing.
-    fn needs_connections(self) -> bool {
-        self.links && self.covers_fleet()
+    /// What hosts try on each other.
+    fn plan(self, run: &Run, hosts: &[Host]) -> LinkPlan {
+        let Some(coverage) = self.links.filter(|_| self.covers_fleet()) else {
+            return LinkPlan::default();
+        };
+        let roles: Vec<Role> = hosts.iter().map(|host| host.role).collect();
+        links::plan(&roles, run.cluster().section.api_server.bind_port, coverage)
     }
 
     /// A host that leaves needs no fleet around it.
@@ -106,11 +110,15 @@ impl StepError for PhaseError {
 pub async fn survey(run: &Arc<Run>, hosts: &[Host], step: &Step, scope: Scope) -> Survey {
     let first = run.inventory().hosts.iter().find(|host| host.role == Role::ControlPlane);
     let first = first.map(|host| host.name.as_str());
+    let plan = scope.plan(run, hosts);
+    let ends = plan.links.iter().flat_map(|link| [link.from, link.to]);
+    let needed_again: HashSet<&str> = ends.map(|host| hosts[host].name.as_str()).collect();
     let found: Mutex<HashMap<&str, State>> = Mutex::default();
     step.run(hosts, async |task| {
         let workflow = scope.workflow_of(task.host, first);
         let result = look(run, &task.host.name, step.name, workflow).await;
-        if !scope.needs_connections() {
+        // A large fleet need not be held open for nothing.
+        if !needed_again.contains(task.host.name.as_str()) {
             run.fleet().disconnect(task.host).await;
         }
         let (state, result) = match result {
@@ -131,9 +139,7 @@ pub async fn survey(run: &Arc<Run>, hosts: &[Host], step: &Step, scope: Scope) -
     });
     let mut survey = Survey { hosts: hosts.collect(), links: Vec::new(), sample: None };
     if scope.covers_fleet() {
-        if scope.needs_connections() {
-            survey.try_links(run, step).await;
-        }
+        survey.try_links(run, step, plan).await;
         survey.check_fleet(run);
     }
     survey.ignore(&run.options().ignore);
@@ -162,20 +168,26 @@ impl Survey {
         })
     }
 
-    async fn try_links(&mut self, run: &Run, step: &Step) {
-        let (indices, places): (Vec<usize>, Vec<Place<'_>>) = self
-            .checked()
-            .map(|(index, host, checked)| (index, place(host, &checked.facts)))
+    async fn try_links(&mut self, run: &Run, step: &Step, plan: LinkPlan) {
+        let mut position = vec![None; self.hosts.len()];
+        let mut places = Vec::new();
+        for (index, host, checked) in self.checked() {
+            position[index] = Some(places.len());
+            places.push(place(host, &checked.facts));
+        }
+        let dial = |link: &Link| {
+            Some(Dial { from: position[link.from]?, to: position[link.to]?, port: link.port })
+        };
+        // Who did not answer has been told about already.
+        let (links, dials): (Vec<Link>, Vec<Dial>) = plan
+            .links
+            .into_iter()
+            .filter_map(|link| Some((dial(&link)?, link)))
+            .map(|(d, l)| (l, d))
             .unzip();
-        let roles: Vec<Role> = places.iter().map(|place| place.host.role).collect();
-        let plan = links::plan(&roles, run.cluster().section.api_server.bind_port);
-        let dial = |link: &Link| Dial { from: link.from, to: link.to, port: link.port };
-        let dials: Vec<Dial> = plan.links.iter().map(dial).collect();
         let (parallel, cancel) = (step.pace.parallel, &step.cancel);
         let states = try_links(run.fleet(), &places, &dials, parallel, cancel).await;
-        drop(places);
-        let named = |link: Link| Link { from: indices[link.from], to: indices[link.to], ..link };
-        self.links = plan.links.into_iter().map(named).zip(states).collect();
+        self.links = links.into_iter().zip(states).collect();
         self.sample = plan.sample;
     }
 

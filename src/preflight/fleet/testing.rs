@@ -106,7 +106,7 @@ impl Fleet {
     pub(super) fn links(&mut self, state: impl Fn(&str, &str, u16) -> LinkState) {
         let roles: Vec<Role> = self.members.iter().map(|member| member.role).collect();
         let name = |index: usize| self.members[index].name.as_str();
-        let links = links::plan(&roles, 6443).links.into_iter();
+        let links = links::plan(&roles, 6443, links::Coverage::EveryHost).links.into_iter();
         self.links = links
             .map(|link| {
                 let state = state(name(link.from), name(link.to), link.port);
