@@ -1,5 +1,7 @@
 //! The command line: what can be said, in kubeadm's vocabulary wherever it has a word for it.
 
+mod preflight;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -9,6 +11,8 @@ use crate::fleet::{Pace, Share};
 use crate::inventory;
 use crate::node::Owner;
 use crate::workflow::Choice;
+
+pub use preflight::{Links, PreflightArgs, PreflightWorkflow};
 
 /// kubeadm for a whole inventory: preflight, init, join and reset over SSH, from one workstation.
 #[derive(Debug, Parser)]
@@ -69,9 +73,10 @@ pub struct Global {
     /// not are reported as not started.
     #[arg(long, global = true, value_name = "N|P%")]
     pub max_failures: Option<Share>,
-    /// Limit in seconds, or with a unit as 90s or 5m: for each host in exec, copy and facts, for the whole run elsewhere
+    /// Limit in seconds, or with a unit as 90s or 5m: for each host in exec, copy, facts and preflight, for the
+    /// whole run elsewhere
     ///
-    /// In exec, copy and facts it counts from connecting, and takes the place of the inventory's command_timeout. In a
+    /// For a host it counts from connecting; in exec, copy and facts it takes the place of the inventory's command_timeout. In a
     /// workflow, steps under way when it passes are finished, and no others begin.
     #[arg(long, global = true, value_name = "DURATION", value_parser = inventory::parse_duration)]
     pub timeout: Option<Duration>,
@@ -155,69 +160,6 @@ pub enum Command {
         #[arg(value_enum)]
         shell: clap_complete::Shell,
     },
-}
-
-/// `fleetadm preflight`.
-#[derive(Debug, Args)]
-#[command(
-    after_help = "Nothing is changed on any host without --fix or --pull-images. Hosts try each other's ports through \
-    their SSH servers; for that, each listens for a moment on the ports of its role that are free."
-)]
-pub struct PreflightArgs {
-    /// Check as for this workflow; without it, what apply would do with each host decides
-    #[arg(value_enum)]
-    pub workflow: Option<PreflightWorkflow>,
-    /// Checks whose errors only warn; "all" for every one
-    #[arg(long, value_name = "CHECKS", value_delimiter = ',')]
-    pub ignore_preflight_errors: Vec<String>,
-    /// Warnings fail as well
-    #[arg(long)]
-    pub strict: bool,
-    /// Write the result as one HTML page that needs nothing else
-    #[arg(long, value_name = "FILE.html")]
-    pub report: Option<PathBuf>,
-    /// Write the result as JUnit XML
-    #[arg(long, value_name = "FILE.xml")]
-    pub junit: Option<PathBuf>,
-    /// Which hosts try each other's ports
-    #[arg(long, value_enum, value_name = "WHICH", default_value_t = Links::Auto)]
-    pub links: Links,
-    /// Also have every host pull the images of its role, as kubeadm's ImagePull
-    #[arg(long)]
-    pub pull_images: bool,
-    /// Apply the safe remedies, showing each and how to undo it, and check again
-    #[arg(long)]
-    pub fix: bool,
-    /// With --fix, only show what would be done
-    #[arg(long, requires = "fix")]
-    pub dry_run: bool,
-    /// Say what a check looks at, why it matters and how to fix it, and contact no host; "all" lists every check
-    #[arg(long, value_name = "CHECK", exclusive = true)]
-    pub explain: Option<String>,
-}
-
-/// `--links`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Links {
-    /// All, every pair of up to 50; beyond, control planes and a sample of 200 workers
-    Auto,
-    /// All, however many: each worker with a control plane and another worker
-    Every,
-    /// None
-    None,
-}
-
-/// The workflow to check for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum PreflightWorkflow {
-    /// Becoming the control plane
-    Init,
-    /// Becoming a worker
-    Join,
-    /// Being reset
-    Reset,
-    /// Going to the release that the inventory says
-    Upgrade,
 }
 
 /// Options of workflows that change hosts.

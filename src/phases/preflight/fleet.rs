@@ -179,12 +179,11 @@ impl Survey {
             Some(Dial { from: position[link.from]?, to: position[link.to]?, port: link.port })
         };
         // Who did not answer has been told about already.
-        let (links, dials): (Vec<Link>, Vec<Dial>) = plan
-            .links
-            .into_iter()
-            .filter_map(|link| Some((dial(&link)?, link)))
-            .map(|(d, l)| (l, d))
-            .unzip();
+        let answered = plan.links.into_iter().filter_map(|link| {
+            let dial = dial(&link)?;
+            Some((link, dial))
+        });
+        let (links, dials): (Vec<Link>, Vec<Dial>) = answered.unzip();
         let (parallel, cancel) = (step.pace.parallel, &step.cancel);
         let states = try_links(run.fleet(), &places, &dials, parallel, cancel).await;
         self.links = links.into_iter().zip(states).collect();
