@@ -1,3 +1,4 @@
+#!/bin/sh
 # Listens on TCP ports for a moment and sends back whatever it is sent, so that others can try whether they get here.
 # It ends with its standard input, which is the connection of whoever tries, and after two minutes at the latest.
 #
