@@ -99,11 +99,10 @@ pub(super) fn run(
     let mut ignore = selected.inventory.preflight_ignore.clone();
     ignore.extend(args.ignore_preflight_errors.iter().map(|name| name.to_lowercase()));
 
-    let changes = match (command, mode) {
-        ("preflight", _) => None,
-        (_, Mode::DryRun) => Some("to change"),
-        (_, Mode::Apply) => Some("changed"),
-    };
+    let changes = Some(match mode {
+        Mode::DryRun => "to change",
+        Mode::Apply => "changed",
+    });
     let hosts = selected.hosts.clone();
     let status = session::contact(
         global,

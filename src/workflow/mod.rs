@@ -14,4 +14,4 @@ mod tables;
 pub use executor::{Options, run};
 pub use phase::{Need, Phase, Scope};
 pub use plan::{Choice, UnknownPhase};
-pub use tables::{APPLY, CHECK_APPLY, CHECK_INIT, CHECK_JOIN, CHECK_RESET, RESET, init, join};
+pub use tables::{APPLY, RESET, init, join};

@@ -137,18 +137,6 @@ pub fn join() -> Vec<&'static Phase> {
 /// `fleetadm reset`.
 pub static RESET: &[&Phase] = &[&RESET_PREFLIGHT, &DELETE_NODE, &REMOVE_ETCD_MEMBER, &CLEANUP_NODE];
 
-/// `fleetadm preflight`: what [`APPLY`] checks before it changes anything.
-pub static CHECK_APPLY: &[&Phase] = &[&INIT_PREFLIGHT, &JOIN_PREFLIGHT];
-
-/// `fleetadm preflight init`.
-pub static CHECK_INIT: &[&Phase] = &[&INIT_PREFLIGHT];
-
-/// `fleetadm preflight join`.
-pub static CHECK_JOIN: &[&Phase] = &[&JOIN_PREFLIGHT];
-
-/// `fleetadm preflight reset`.
-pub static CHECK_RESET: &[&Phase] = &[&RESET_PREFLIGHT];
-
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;

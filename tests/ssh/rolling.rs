@@ -99,9 +99,15 @@ fn workflows_roll_too() {
     let last = ran.events_of("phase_finished").pop().unwrap();
     assert_eq!(last["reason"], "not started: 1 host failed, --max-failures 0%");
 
+    // Looking at hosts is limited for each of them, changing them as a whole.
     let ran = run(&["--timeout", "1ms", "--serial", "1"]).expect(3);
     let last = ran.events_of("phase_finished").pop().unwrap();
-    assert_eq!(last["reason"], "the run took longer than 0.001 s (--timeout)");
+    assert_eq!(last["error"], "not done within 0.001 s (--timeout)");
+    let timed = ["--output", "json", "--limit", "worker", "--timeout", "1ms", "--serial", "1"];
+    let reset = operator.run(&[&timed[..], &["reset", "--force", "--dry-run"]].concat());
+    let ended = reset.expect(3).events_of("phase_finished");
+    let reason = "the run took longer than 0.001 s (--timeout)";
+    assert!(ended.iter().any(|event| event["reason"] == reason), "{ended:?}");
 }
 
 #[test]
