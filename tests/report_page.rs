@@ -10,7 +10,7 @@ mod browser;
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use browser::{Browser, DOWN, END, ENTER, ESCAPE, RIGHT, TAB};
 use fleetadm::report::{
@@ -184,7 +184,7 @@ async fn a_reader_finds_what_is_wrong() {
 
     browser.look(1280, 900, "light").await;
     browser.open(&url).await;
-    assert_eq!(shown(&browser).await, "58 of 58 hosts, 39 of 39 checks");
+    expect_shown(&browser, "58 of 58 hosts, 39 of 39 checks").await;
     pictures(&browser, &url).await;
     filters_combine_and_stay_in_the_address(&browser, &url).await;
     a_cell_has_details(&browser).await;
@@ -203,8 +203,17 @@ async fn a_reader_finds_what_is_wrong() {
     assert_eq!(asked, std::io::ErrorKind::WouldBlock);
 }
 
-async fn shown(browser: &Browser) -> String {
-    browser.text("document.getElementById('shown').textContent").await
+/// What the page says it shows; it may need a moment after a click.
+async fn expect_shown(browser: &Browser, wanted: &str) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        let shown = browser.text("document.getElementById('shown').textContent").await;
+        if shown == wanted {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{shown}, not {wanted}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 async fn panel(browser: &Browser) -> String {
@@ -222,14 +231,14 @@ async fn focus(browser: &Browser) -> String {
 async fn filters_combine_and_stay_in_the_address(browser: &Browser, url: &str) {
     browser.click("#f-host").await;
     browser.type_keys("node-00?").await;
-    assert_eq!(shown(browser).await, "9 of 58 hosts, 36 of 39 checks");
+    expect_shown(browser, "9 of 58 hosts, 36 of 39 checks").await;
     let hidden = "document.querySelectorAll('#facts > details:not([hidden])').length";
     assert_eq!(browser.value(hidden).await, 9);
     browser.click("#f-check").await;
     browser.type_keys("swap").await;
-    assert_eq!(shown(browser).await, "9 of 58 hosts, 1 of 39 checks");
+    expect_shown(browser, "9 of 58 hosts, 1 of 39 checks").await;
     browser.click("#f-p").await;
-    assert_eq!(shown(browser).await, "3 of 58 hosts, 1 of 39 checks");
+    expect_shown(browser, "3 of 58 hosts, 1 of 39 checks").await;
     let visible = "[...document.querySelectorAll('#grid td')].filter((cell) => cell.checkVisibility()).length";
     assert_eq!(browser.value(visible).await, 3);
     let articles = "[...document.querySelectorAll('article:not([hidden]) h3')].map((one) => one.innerText).join()";
@@ -239,15 +248,15 @@ async fn filters_combine_and_stay_in_the_address(browser: &Browser, url: &str) {
     assert_eq!(hash, "#host=node-00%3F&check=swap&show=ew");
     browser.open("about:blank").await;
     browser.open(&format!("{url}{hash}")).await;
-    assert_eq!(shown(browser).await, "3 of 58 hosts, 1 of 39 checks");
+    expect_shown(browser, "3 of 58 hosts, 1 of 39 checks").await;
     assert_eq!(browser.text("document.getElementById('f-host').value").await, "node-00?");
     assert_eq!(browser.value("document.getElementById('f-p').checked").await, false);
 
     browser.click("#f-reset").await;
-    assert_eq!(shown(browser).await, "58 of 58 hosts, 39 of 39 checks");
+    expect_shown(browser, "58 of 58 hosts, 39 of 39 checks").await;
     browser.click("#f-check").await;
     browser.type_keys("(").await;
-    assert_eq!(shown(browser).await, "0 of 58 hosts, 0 of 39 checks");
+    expect_shown(browser, "0 of 58 hosts, 0 of 39 checks").await;
     browser.click("#f-reset").await;
 }
 
