@@ -186,7 +186,11 @@ impl Survey {
         let (links, dials): (Vec<Link>, Vec<Dial>) = answered.unzip();
         let (parallel, cancel) = (step.pace.parallel, &step.cancel);
         let states = try_links(run.fleet(), &places, &dials, parallel, cancel).await;
-        self.links = links.into_iter().zip(states).collect();
+        // An interrupted run claims nothing about what it has not come to.
+        let untried =
+            |state: &LinkState| cancel.is_cancelled() && matches!(state, LinkState::Untested(_));
+        let found = links.into_iter().zip(states).filter(|(_, state)| !untried(state));
+        self.links = found.collect();
         self.sample = plan.sample;
     }
 
