@@ -8,9 +8,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::cluster::Cluster;
 use crate::fleet::{Fleet, Step};
-use crate::inventory::{self, Role};
+use crate::inventory::Role;
 use crate::phases::preflight::fleet::{Scope, survey};
 use crate::phases::preflight::{Workflow, fixes, images};
 use crate::phases::{Mode, Run, RunOptions};
@@ -32,13 +31,8 @@ pub fn run(global: &Global, args: PreflightArgs) -> Result<u8, Failure> {
         Some(PreflightWorkflow::Upgrade) => Some(Workflow::Upgrade),
         None | Some(PreflightWorkflow::Init | PreflightWorkflow::Join) => None,
     };
-    let section = selected.inventory.cluster.as_ref().ok_or_else(|| {
-        let origin = inventory::origin(&global.inventory);
-        Failure::usage(format!("preflight needs a [cluster] section, and {origin} has none"))
-    })?;
-    let cluster = Cluster::resolve(section).map_err(Failure::usage)?;
-    let mut ignore = selected.inventory.preflight_ignore.clone();
-    ignore.extend(args.ignore_preflight_errors.iter().map(|name| name.to_lowercase()));
+    let cluster = selected.cluster(global, "preflight")?;
+    let ignore = selected.ignored(&args.ignore_preflight_errors);
     let links = match args.links {
         Links::Auto => Some(Coverage::Sample),
         Links::Every => Some(Coverage::EveryHost),

@@ -12,6 +12,7 @@ use secrecy::SecretString;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use crate::cluster::Cluster;
 use crate::inventory::{self, Host, Inventory, Sources};
 use crate::report::{
     Event, Format, Options, Record, RecordFile, Renderer, Reporter, Summary, exit,
@@ -33,6 +34,23 @@ pub struct Selected {
     pub inventory: Arc<Inventory>,
     /// The hosts `--limit` leaves, in inventory order.
     pub hosts: Vec<Host>,
+}
+
+impl Selected {
+    /// The cluster that the inventory describes, for a command that cannot do without.
+    pub fn cluster(&self, global: &Global, command: &str) -> Result<Cluster, Failure> {
+        let section = self.inventory.cluster.as_ref().ok_or_else(|| {
+            let origin = inventory::origin(&global.inventory);
+            Failure::usage(format!("{command} needs a [cluster] section, and {origin} has none"))
+        })?;
+        Cluster::resolve(section).map_err(Failure::usage)
+    }
+
+    /// The checks whose errors only warn: those of the inventory, and those of the command line. In lower case.
+    pub fn ignored(&self, more: &[String]) -> Vec<String> {
+        let more = more.iter().map(|name| name.to_lowercase());
+        self.inventory.preflight_ignore.iter().cloned().chain(more).collect()
+    }
 }
 
 /// Load the inventory, lay `--ssh` over it and apply `--limit`. No host is contacted.

@@ -3,7 +3,6 @@
 use std::io::{BufRead, IsTerminal, Write};
 use std::sync::Arc;
 
-use crate::cluster::Cluster;
 use crate::fleet::Fleet;
 use crate::inventory::{self, Host, Role, fold_hosts};
 use crate::phases::{Mode, Run, RunOptions};
@@ -86,18 +85,13 @@ pub(super) fn run(
     choice: Choice,
 ) -> Result<u8, Failure> {
     choice.check(phases).map_err(Failure::usage)?;
-    let section = selected.inventory.cluster.as_ref().ok_or_else(|| {
-        let origin = inventory::origin(&global.inventory);
-        Failure::usage(format!("{command} needs a [cluster] section, and {origin} has none"))
-    })?;
     if let Some(mistakes) = &selected.inventory.not_yet {
         return Err(Failure::usage(mistakes));
     }
-    let cluster = Cluster::resolve(section).map_err(Failure::usage)?;
+    let cluster = selected.cluster(global, command)?;
+    let ignore = selected.ignored(&args.ignore_preflight_errors);
     let (pace, timeout) = (global.pace(), global.timeout);
     let mode = if args.dry_run { Mode::DryRun } else { Mode::Apply };
-    let mut ignore = selected.inventory.preflight_ignore.clone();
-    ignore.extend(args.ignore_preflight_errors.iter().map(|name| name.to_lowercase()));
 
     let changes = Some(match mode {
         Mode::DryRun => "to change",

@@ -120,6 +120,18 @@ pub struct Facts {
     pub firewalls: Vec<String>,
 }
 
+impl Facts {
+    /// The address others reach the host by: the one that is configured, else its default one.
+    pub fn address_or(&self, configured: Option<IpAddr>) -> Option<IpAddr> {
+        configured.or_else(|| self.default_addresses.first().copied())
+    }
+
+    /// The interface that has this address.
+    pub fn interface_with(&self, address: IpAddr) -> Option<&Interface> {
+        self.interfaces.iter().find(|interface| interface.addresses.contains(&address))
+    }
+}
+
 /// A network interface.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Interface {

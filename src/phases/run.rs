@@ -184,6 +184,12 @@ impl Run {
         state.node.get_or_try_init(open).await
     }
 
+    /// A host as root sees it, to be changed whatever the mode of the run is: for what the operator asked for by itself.
+    pub(super) fn node_for_changes(&self, host: &Host) -> Node {
+        let link = self.link(&Arc::new(host.clone()));
+        Node::new(&host.name, Arc::new(SshTransport::new(link)), node::Mode::Apply)
+    }
+
     /// A host's facts, gathered at the first use.
     pub(super) async fn facts<'a>(
         &self,

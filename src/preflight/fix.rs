@@ -119,7 +119,11 @@ impl Fix {
 
 /// What can safely be changed for checks that did not pass, in the order it has to be done. `results` are all of the
 /// host's. Plans nothing where the host is as wanted, so that a second run has nothing to do.
-pub fn fixes(results: &[CheckResult], facts: &Facts, cluster: Option<&ClusterSection>) -> Vec<Fix> {
+pub fn fixes(
+    results: &[&CheckResult],
+    facts: &Facts,
+    cluster: Option<&ClusterSection>,
+) -> Vec<Fix> {
     let failed = |name: &str| {
         results.iter().any(|result| {
             result.name.eq_ignore_ascii_case(name) && result.severity > Severity::Passed
@@ -271,7 +275,7 @@ mod tests {
         let mut results = evaluate(Workflow::Init, &target, facts);
         let of_fleet = fleet::evaluate(Some(cluster), &[member.role], &[member], &[]);
         results.extend(of_fleet.into_iter().flatten());
-        fixes(&results, facts, Some(cluster))
+        fixes(&results.iter().collect::<Vec<_>>(), facts, Some(cluster))
     }
 
     fn told(fixes: &[Fix]) -> String {

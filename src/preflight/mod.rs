@@ -20,4 +20,4 @@ pub use catalogue::{Explanation, Source, all, explain, remedy};
 pub use kubeadm::{
     ClusterView, ControlPlaneNode, CoreDns, Membership, Target, Workflow, evaluate, image_pull,
 };
-pub use result::{CheckResult, Finding, ignore};
+pub use result::{CheckResult, ignore};

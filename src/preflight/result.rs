@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::report::Severity;
+use crate::report::{Finding, Severity};
 
 /// One check's verdict on one host.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,15 +15,6 @@ pub struct CheckResult {
     pub findings: Vec<Finding>,
     /// What was looked at, as a name and a value.
     pub evidence: Vec<(Cow<'static, str>, String)>,
-}
-
-/// One thing that was found. Its text may carry what a host said, and is untrusted.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
-    /// How bad it is.
-    pub severity: Severity,
-    /// What it is, for people.
-    pub message: String,
 }
 
 impl CheckResult {

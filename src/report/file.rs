@@ -12,30 +12,42 @@ use std::path::Path;
 /// # Errors
 /// The directory or the file cannot be written to; the error names the file.
 pub fn write_file(path: &Path, content: &str) -> io::Result<()> {
-    let at =
-        |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+    let at = |error| at(path, &error);
     if path.metadata().is_ok_and(|metadata| !metadata.is_file()) {
         let written = OpenOptions::new().write(true).open(path);
         return written.and_then(|mut file| file.write_all(content.as_bytes())).map_err(at);
     }
     // Beside the file itself where the path is a link, so that the link stays.
     let target = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    let mut name = target.file_name().unwrap_or_default().to_owned();
+    replace(&target, 0o644, content.as_bytes()).map_err(at)
+}
+
+/// Put `content` in place of the file at `path`, all of it or nothing, with this mode less the umask.
+pub(super) fn replace(path: &Path, mode: u32, content: &[u8]) -> io::Result<()> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(format!(".{}.tmp", std::process::id()));
-    let temporary = target.with_file_name(name);
-    let written = write(&temporary, content).and_then(|()| std::fs::rename(&temporary, &target));
+    let temporary = path.with_file_name(name);
+    let write = || {
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(mode)
+            .open(&temporary)?;
+        file.write_all(content)?;
+        file.sync_all()
+    };
+    let written = write().and_then(|()| std::fs::rename(&temporary, path));
     if written.is_err() {
         // It may never have been made.
         let _ = std::fs::remove_file(&temporary);
     }
-    written.map_err(at)
+    written
 }
 
-fn write(path: &Path, content: &str) -> io::Result<()> {
-    let mut file =
-        OpenOptions::new().write(true).create(true).truncate(true).mode(0o644).open(path)?;
-    file.write_all(content.as_bytes())?;
-    file.sync_all()
+/// The same error, with the file it is about.
+pub(super) fn at(path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }
 
 #[cfg(test)]

@@ -27,3 +27,4 @@ pub use reporter::{Events, Reporter};
 pub use summary::{HostSummary, Summary, exit};
 pub use table::{aligned, csv};
 pub use text::{printable, printable_line};
+pub use wrap::wrap;

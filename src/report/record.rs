@@ -3,15 +3,17 @@
 //! Nothing depends on a record being there: the hosts and the cluster are the state. One holds names of
 //! hosts and of a command, never what they said.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs::{self, DirBuilder, File};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+
+use super::file::{at, replace};
 
 /// More than this is not a record.
 const MAX_SIZE: u64 = 16 << 20;
@@ -106,30 +108,14 @@ impl RecordFile {
             .mode(0o700)
             .create(&self.directory)
             .map_err(|error| at(&self.directory, &error))?;
-        let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
-        let written = write(&temporary, record).and_then(|()| fs::rename(&temporary, &path));
-        if written.is_err() {
-            // It may never have been made.
-            let _ = fs::remove_file(&temporary);
-        }
-        written.map_err(|error| at(&path, &error))
+        let mut text = serde_json::to_vec(record)?;
+        text.push(b'\n');
+        replace(&path, 0o600, &text).map_err(|error| at(&path, &error))
     }
 
     fn path(&self) -> PathBuf {
         self.directory.join(&self.name)
     }
-}
-
-fn write(path: &Path, record: &Record) -> io::Result<()> {
-    let mut file =
-        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
-    file.write_all(&serde_json::to_vec(record)?)?;
-    file.write_all(b"\n")?;
-    file.sync_all()
-}
-
-fn at(path: &Path, error: &io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }
 
 #[cfg(test)]

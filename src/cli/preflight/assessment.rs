@@ -11,8 +11,7 @@ use crate::phases::preflight::fleet::{State, Survey, SurveyedHost};
 use crate::preflight::links::LinkState;
 use crate::preflight::{CheckResult, remedy};
 use crate::report::{
-    AssessedCheck, AssessedHost, Assessment, Finding, HostState, Probe, ProbeResult, Reachability,
-    Severity,
+    AssessedCheck, AssessedHost, Assessment, HostState, Probe, ProbeResult, Reachability, Severity,
 };
 
 use super::sheets::sheets;
@@ -72,28 +71,21 @@ fn host(surveyed: SurveyedHost, with_facts: bool) -> AssessedHost {
 
 /// Some checks are made more than once, of each network for one; they are shown once, with all that was found.
 fn add(checks: &mut Vec<AssessedCheck>, result: CheckResult, fleet: bool) {
-    let findings = result
-        .findings
-        .into_iter()
-        .map(|finding| Finding { severity: finding.severity, message: finding.message });
-    let index = checks.iter().position(|check| check.name == result.name);
-    let check = match index {
-        Some(index) => &mut checks[index],
-        None => {
-            checks.push(AssessedCheck {
-                name: result.name,
-                severity: Severity::Passed,
-                fleet,
-                findings: Vec::new(),
-                remedy: String::new(),
-                evidence: Vec::new(),
-            });
-            let last = checks.len() - 1;
-            &mut checks[last]
-        }
-    };
+    let known = checks.iter().position(|check| check.name == result.name);
+    let index = known.unwrap_or(checks.len());
+    if known.is_none() {
+        checks.push(AssessedCheck {
+            name: result.name,
+            severity: Severity::Passed,
+            fleet,
+            findings: Vec::new(),
+            remedy: String::new(),
+            evidence: Vec::new(),
+        });
+    }
+    let check = &mut checks[index];
     check.severity = check.severity.max(result.severity);
-    check.findings.extend(findings);
+    check.findings.extend(result.findings);
     check.findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     check.evidence.extend(result.evidence);
     if check.severity > Severity::Passed {

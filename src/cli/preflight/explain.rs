@@ -4,9 +4,12 @@ use std::fmt::Write as _;
 
 use crate::cli::failure::Failure;
 use crate::preflight::{Explanation, Source, all, explain};
+use crate::report::wrap;
 
 /// How wide paragraphs are.
 const WIDTH: usize = 100;
+/// What stands before their lines.
+const INDENT: &str = "  ";
 
 /// The explanation of the check of this name; for `all`, a line about each.
 pub fn run(name: &str) -> Result<u8, Failure> {
@@ -62,25 +65,11 @@ fn text(name: &str, found: &Explanation) -> String {
         ("How bad it is", found.conditions),
         ("To fix it", found.remedy),
     ] {
-        let _ = write!(out, "\n{heading}\n{}", wrapped(paragraph));
-    }
-    out
-}
-
-/// A paragraph in lines. Commands in backquotes may be torn: they are for reading here.
-fn wrapped(paragraph: &str) -> String {
-    let (mut out, mut line) = (String::new(), String::new());
-    for word in paragraph.split(' ') {
-        if !line.is_empty() && line.len() + word.len() + 3 > WIDTH {
-            let _ = writeln!(out, "  {line}");
-            line.clear();
+        let _ = writeln!(out, "\n{heading}");
+        for line in wrap(paragraph, WIDTH - INDENT.len()) {
+            let _ = writeln!(out, "{INDENT}{line}");
         }
-        if !line.is_empty() {
-            line.push(' ');
-        }
-        line.push_str(word);
     }
-    let _ = writeln!(out, "  {line}");
     out
 }
 

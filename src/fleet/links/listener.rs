@@ -67,9 +67,8 @@ impl Listener {
             }
         });
         let mut found = BTreeMap::new();
-        let mut reason = "the listener did not start in time".to_owned();
+        let mut reason = "the listener ended at once".to_owned();
         let listening = async {
-            reason = "the listener ended at once".to_owned();
             // A host that never stops talking has said enough by then.
             for _ in 0..ports.len() * 2 + 10 {
                 let Some(line) = lines.recv().await else { return };

@@ -1,11 +1,10 @@
 //! `--fix`: the safe remedies of what was found, shown with their way back, then carried out.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
 
 use crate::fleet::{Step, Task};
 use crate::inventory::{Host, fold_hosts};
-use crate::node::{self, FileBatch, Node, NodeError, NodeFile, ServiceAction, SshTransport};
+use crate::node::{FileBatch, NodeError, NodeFile, ServiceAction};
 use crate::phases::{PhaseError, Run};
 use crate::preflight::fix::{FSTAB_MARK, Fix, MODULES_FILE, SYSCTL_FILE, fixes};
 use crate::report::Event;
@@ -43,7 +42,7 @@ fn plan<'a>(run: &Run, survey: &'a Survey) -> Vec<(&'a Host, Vec<Fix>)> {
     let section = Some(&run.cluster().section);
     let hosts = survey.hosts.iter().filter_map(|surveyed| {
         let State::Checked(checked) = &surveyed.state else { return None };
-        let results: Vec<_> = checked.kubeadm.iter().chain(&checked.fleet).cloned().collect();
+        let results: Vec<_> = checked.kubeadm.iter().chain(&checked.fleet).collect();
         Some((&surveyed.host, fixes(&results, &checked.facts, section)))
     });
     hosts.filter(|(_, fixes)| !fixes.is_empty()).collect()
@@ -78,8 +77,7 @@ fn tell(task: &Task<'_>, fix: &Fix, dry_run: bool) {
 
 /// Files come first: where the run is cut short after them, the next boot finishes it, and so does the next run.
 async fn fix(run: &Run, host: &Host, fixes: &[Fix]) -> Result<(), NodeError> {
-    let transport = SshTransport::new(run.link(&Arc::new(host.clone())));
-    let node = Node::new(&host.name, Arc::new(transport), node::Mode::Apply);
+    let node = run.node_for_changes(host);
     let files = node.read(&[MODULES_FILE, SYSCTL_FILE, FSTAB]).await?;
     let mut batch = FileBatch::default();
     for path in [MODULES_FILE, SYSCTL_FILE, FSTAB] {

@@ -168,13 +168,19 @@ impl Survey {
         })
     }
 
-    async fn try_links(&mut self, run: &Run, step: &Step, plan: LinkPlan) {
-        let mut position = vec![None; self.hosts.len()];
-        let mut places = Vec::new();
-        for (index, host, checked) in self.checked() {
-            position[index] = Some(places.len());
-            places.push(place(host, &checked.facts));
+    /// Where each host is among those that could be looked at.
+    fn positions(&self) -> Vec<Option<usize>> {
+        let mut positions = vec![None; self.hosts.len()];
+        for (position, (index, ..)) in self.checked().enumerate() {
+            positions[index] = Some(position);
         }
+        positions
+    }
+
+    async fn try_links(&mut self, run: &Run, step: &Step, plan: LinkPlan) {
+        let position = self.positions();
+        let places: Vec<Place<'_>> =
+            self.checked().map(|(_, host, checked)| place(host, &checked.facts)).collect();
         let dial = |link: &Link| {
             Some(Dial { from: position[link.from]?, to: position[link.to]?, port: link.port })
         };
@@ -196,19 +202,16 @@ impl Survey {
 
     fn check_fleet(&mut self, run: &Run) {
         let everyone: Vec<Role> = run.inventory().hosts.iter().map(|host| host.role).collect();
-        let mut position = vec![None; self.hosts.len()];
-        let mut hosts = Vec::new();
-        for (index, host, checked) in self.checked() {
-            position[index] = Some(hosts.len());
-            hosts.push(FleetHost {
-                name: &host.name,
-                address: &host.address,
-                role: host.role,
-                advertise: host.advertise_address,
-                already: super::membership(host.role, &checked.facts),
-                facts: &checked.facts,
-            });
-        }
+        let position = self.positions();
+        let hosts = self.checked().map(|(_, host, checked)| FleetHost {
+            name: &host.name,
+            address: &host.address,
+            role: host.role,
+            advertise: host.advertise_address,
+            already: super::membership(host.role, &checked.facts),
+            facts: &checked.facts,
+        });
+        let hosts: Vec<FleetHost<'_>> = hosts.collect();
         let links = self.links.iter().filter_map(|(link, state)| {
             let (from, to) = (position[link.from]?, position[link.to]?);
             Some((Link { from, to, ..link.clone() }, state.clone()))
@@ -235,11 +238,9 @@ impl Survey {
 
 /// Where others reach a host, and how large its packets are.
 fn place<'a>(host: &'a Host, facts: &Facts) -> Place<'a> {
-    let address = host.advertise_address.or_else(|| facts.default_addresses.first().copied());
-    let carries = |address: IpAddr| {
-        facts.interfaces.iter().find(|interface| interface.addresses.contains(&address))
-    };
-    let mtu = address.and_then(carries).map_or(1500, |interface| interface.mtu);
+    let address = facts.address_or(host.advertise_address);
+    let interface = address.and_then(|address| facts.interface_with(address));
+    let mtu = interface.map_or(1500, |interface| interface.mtu);
     Place { host, address, mtu }
 }
 

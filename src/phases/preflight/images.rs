@@ -1,10 +1,11 @@
 //! kubeadm's ImagePull, where it is asked for: the runtime of every host pulls the images of the host's role.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::fleet::{Step, Task};
 use crate::inventory::Host;
-use crate::node::{self, Node, NodeError, SshTransport};
+use crate::node::NodeError;
 use crate::phases::{PhaseError, Run};
 use crate::preflight::{CheckResult, image_pull};
 use crate::report::Unit;
@@ -14,36 +15,33 @@ use super::fleet::{State, Survey};
 /// Have the hosts pull their images, and add the check to those of the survey. As in kubeadm it comes after the others:
 /// a host that has not passed them is left alone.
 pub async fn pull(run: &Arc<Run>, survey: &mut Survey, step: &Step) {
-    let ready = survey.hosts.iter().filter(|surveyed| match &surveyed.state {
-        State::Checked(checked) => checked.passed_kubeadm() && checked.facts.runtime.is_some(),
-        _ => false,
+    let ready = survey.hosts.iter().filter_map(|surveyed| match &surveyed.state {
+        State::Checked(checked) if checked.passed_kubeadm() => {
+            Some((surveyed.host.clone(), checked.facts.runtime.as_ref()?.socket.clone()))
+        }
+        _ => None,
     });
-    let hosts: Vec<Host> = ready.map(|surveyed| surveyed.host.clone()).collect();
-    let results: Mutex<Vec<(String, CheckResult)>> = Mutex::default();
+    let (hosts, sockets): (Vec<Host>, Vec<String>) = ready.unzip();
+    let names = hosts.iter().map(|host| host.name.as_str());
+    let sockets: HashMap<&str, String> = names.zip(sockets).collect();
+    let results: Mutex<HashMap<String, CheckResult>> = Mutex::default();
     step.run(&hosts, async |task| {
-        let sockets = survey.hosts.iter().find(|surveyed| surveyed.host.name == task.host.name);
-        let socket = sockets.and_then(|surveyed| match &surveyed.state {
-            State::Checked(checked) => checked.facts.runtime.as_ref(),
-            _ => None,
-        });
-        let Some(runtime) = socket else { return Ok::<_, PhaseError>(()) };
         let images = run.cluster().images_for(task.host.role);
-        let problem = match pull_on(run, task, &runtime.socket, &images).await {
+        let problem = match pull_on(run, task, &sockets[task.host.name.as_str()], &images).await {
             Ok(()) => None,
             Err(error) if error.is_unreachable() => return Err(error.into()),
             Err(error) => Some(error.to_string()),
         };
         let result = image_pull(images.len(), problem);
         let mut results = results.lock().unwrap_or_else(PoisonError::into_inner);
-        results.push((task.host.name.clone(), result));
-        Ok(())
+        results.insert(task.host.name.clone(), result);
+        Ok::<_, PhaseError>(())
     })
     .await;
     let mut results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
     for surveyed in &mut survey.hosts {
-        let found = results.iter().position(|(host, _)| *host == surveyed.host.name);
-        if let (State::Checked(checked), Some(index)) = (&mut surveyed.state, found) {
-            checked.kubeadm.push(results.swap_remove(index).1);
+        if let State::Checked(checked) = &mut surveyed.state {
+            checked.kubeadm.extend(results.remove(&surveyed.host.name));
         }
     }
 }
@@ -55,8 +53,7 @@ async fn pull_on(
     socket: &str,
     images: &[String],
 ) -> Result<(), NodeError> {
-    let transport = SshTransport::new(run.link(&Arc::new(task.host.clone())));
-    let node = Node::new(&task.host.name, Arc::new(transport), node::Mode::Apply);
+    let node = run.node_for_changes(task.host);
     for (done, image) in images.iter().enumerate() {
         task.progress(done as u64, images.len() as u64, Unit::Images);
         for change in node.pull_images(socket, &[image]).await? {

@@ -77,13 +77,12 @@ pub struct FleetHost<'a> {
 impl FleetHost<'_> {
     /// The address the cluster uses; `None` when the host has no default route and the inventory says nothing.
     pub fn advertised(&self) -> Option<IpAddr> {
-        self.advertise.or_else(|| self.facts.default_addresses.first().copied())
+        self.facts.address_or(self.advertise)
     }
 
     /// The interface that has the address the cluster uses.
     fn cluster_interface(&self) -> Option<&Interface> {
-        let address = self.advertised()?;
-        self.facts.interfaces.iter().find(|interface| interface.addresses.contains(&address))
+        self.facts.interface_with(self.advertised()?)
     }
 
     /// It runs a kubelet, or will.

@@ -121,7 +121,7 @@ impl Checks<'_> {
     }
 
     fn advertise(&self) -> Option<IpAddr> {
-        self.target.advertise.or_else(|| self.facts.default_addresses.first().copied())
+        self.facts.address_or(self.target.advertise)
     }
 }
 

@@ -101,7 +101,7 @@ pub struct AssessedCheck {
 pub struct Finding {
     /// How bad.
     pub severity: Severity,
-    /// For people. May contain what a host says.
+    /// For people. May contain what a host says, and is untrusted then.
     pub message: String,
 }
 
