@@ -8,6 +8,7 @@
 //! | [`workflow`] | phases as data, and the scheduler that runs (phase, host) tasks as a graph |
 //! | [`phases`] | one file per kubeadm phase, where cluster knowledge meets hosts |
 //! | [`preflight`] | checks: pure functions over facts |
+//! | [`etcd`] | membership and health of etcd, asked over a tunnel |
 //! | [`kubernetes`] | API objects fleetadm owns, and a client through an SSH tunnel |
 //! | [`cluster`] | the desired state: releases, manifests, kubelet configuration, kubeconfigs |
 //! | [`pki`] | keys, certificate authorities, leaf certificates |
@@ -19,6 +20,7 @@
 
 pub mod cli;
 pub mod cluster;
+pub mod etcd;
 pub mod fleet;
 pub mod inventory;
 pub mod kubernetes;

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use fleetadm::cluster::static_pods::{
     self, Component, etcd, kube_apiserver, kube_controller_manager, kube_scheduler,
@@ -13,8 +14,8 @@ use fleetadm::cluster::static_pods::{
 use fleetadm::cluster::{Cluster, ControlPlaneNode};
 use fleetadm::cluster::{component_config, kube_proxy, kubeadm_config, kubelet, node_flags};
 use fleetadm::inventory::{
-    Addon, ApiServer, ClusterSection, Endpoint, Etcd, KubernetesVersion, Networking, Role, Taint,
-    Timeouts,
+    Addon, ApiServer, ClusterSection, ComponentExtras, EncryptionAlgorithm, Endpoint, Etcd,
+    EtcdManager, KubernetesVersion, Networking, Role, Taint, Timeouts,
 };
 use serde_json::{Map, Value, json};
 
@@ -60,6 +61,7 @@ impl Golden {
             advertise_address: address.parse().unwrap(),
             extra_ca_directories: present.map(ToOwned::to_owned).into(),
             proxy_environment: BTreeMap::new(),
+            external_ca: false,
         }
     }
 
@@ -113,6 +115,7 @@ fn section(minor: u16, endpoint: &str, kubelet: &Value) -> ClusterSection {
     ClusterSection {
         name: "kubernetes".to_owned(),
         kubernetes_version: KubernetesVersion { major: 1, minor, patch: 2 },
+        load_balancer: None,
         control_plane_endpoint: Some(Endpoint { host: endpoint.to_owned(), port: Some(6443) }),
         image_repository: None,
         cri_socket: None,
@@ -131,12 +134,20 @@ fn section(minor: u16, endpoint: &str, kubelet: &Value) -> ClusterSection {
             image_tag: None,
             server_cert_sans: vec![],
             peer_cert_sans: vec![],
+            manager: EtcdManager::default(),
+            external: None,
         },
+        extras: ComponentExtras::default(),
         dns: Addon::default(),
         proxy: Addon::default(),
         timeouts: Timeouts::default(),
         kubelet_configuration: kubelet.as_object().unwrap().clone(),
         kube_proxy_configuration: Map::new(),
+        patches: None,
+        pki_directory: None,
+        encryption_algorithm: EncryptionAlgorithm::Rsa2048,
+        certificate_validity_period: Duration::from_secs(8760 * 3600),
+        ca_certificate_validity_period: Duration::from_secs(87_600 * 3600),
     }
 }
 
@@ -359,5 +370,35 @@ fn urls() {
         let text = golden.text("cp2/etc/kubernetes/admin.conf");
         let shared = golden.cluster.control_plane_url(golden.cp2.1.parse().unwrap());
         assert!(text.contains(&format!("server: {shared}\n")), "{shared}");
+    });
+}
+
+#[test]
+fn defaults_are_printed_as_kubeadm_prints_them() {
+    use kubeadm_config::{Documents, Kind, defaults};
+
+    against_golden(|golden| {
+        let newest = golden.release == "1.36.2";
+        let version = KubernetesVersion { patch: 0, ..golden.cluster.release.version };
+        // Warnings of the old one, and the name of the machine it ran on where newer ones have a placeholder.
+        let theirs = |file: &str| {
+            let lines = golden.text(file);
+            let lines = lines.lines().filter(|line| !line.starts_with('W'));
+            lines.map(|line| line.replace("name: y1", "name: node") + "\n").collect::<String>()
+        };
+        let ours = defaults::init_defaults(version, &[Kind::Kubelet, Kind::KubeProxy]).unwrap();
+        assert_eq!(ours, theirs("init-defaults-components.yaml"));
+        if newest {
+            assert_eq!(defaults::reset_defaults(version).unwrap(), theirs("reset-defaults.yaml"));
+            assert_eq!(
+                defaults::upgrade_defaults(version).unwrap(),
+                theirs("upgrade-defaults.yaml")
+            );
+        } else {
+            let theirs = theirs("join-defaults-components.yaml");
+            let (theirs, _) = theirs.split_once("---\n").unwrap();
+            assert_eq!(defaults::join_defaults(version).unwrap(), theirs);
+        }
+        Documents::read(&golden.text("init.yaml"), "init.yaml").unwrap().validate().unwrap();
     });
 }

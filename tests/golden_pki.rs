@@ -17,7 +17,7 @@ use base64::engine::general_purpose::STANDARD;
 use fleetadm::cluster::kubeconfig::{self, KUBELET_CLIENT_FILE, Kubeconfig, Workflow};
 use fleetadm::pki::{
     self, Algorithm, Authority, AuthorityName, CA_VALIDITY, Certificate, Existing, KeyIdentifier,
-    KeyPool, Kind, LEAF_VALIDITY, Outcome, Profile, Requirements, keys_needed,
+    KeyPool, Kind, LEAF_VALIDITY, Outcome, Profile, Purpose, Requirements, keys_needed,
 };
 use time::{Duration, OffsetDateTime};
 
@@ -96,7 +96,7 @@ impl Golden {
             api_server_sans: vec![],
             etcd_server_sans: vec![],
             etcd_peer_sans: vec![],
-            external_etcd: false,
+            purpose: Purpose::ControlPlane,
             profile: self.profile,
             now: self.start(),
             ca_validity: CA_VALIDITY,
@@ -305,7 +305,7 @@ fn every_kubeconfig_is_kubeadms() {
             cluster_name: "kubernetes".to_owned(),
             node_name: golden.node.to_owned(),
             control_plane_url: url.clone(),
-            local_url: url.clone(),
+            local_url: url,
             workflow: Workflow::Init,
             profile: golden.kubeconfigs,
             pki: golden.profile,
@@ -343,7 +343,6 @@ fn every_kubeconfig_is_kubeadms() {
                 file.name,
                 &their_text,
                 &golden.certificate("ca"),
-                &url,
                 golden.start() + Duration::hours(1),
             );
             assert_eq!(kept.unwrap(), [""; 0], "{name}");

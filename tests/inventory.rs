@@ -1,11 +1,19 @@
 //! What an operator writes or has printed, and what they are told when it is wrong.
 
+#[path = "inventory/artifacts.rs"]
+mod artifacts;
 #[path = "inventory/document_mistakes.rs"]
 mod document_mistakes;
+#[path = "inventory/etcd.rs"]
+mod etcd;
 #[path = "inventory/host_mistakes.rs"]
 mod host_mistakes;
 #[path = "inventory/import.rs"]
 mod import;
+#[path = "inventory/load_balancer.rs"]
+mod load_balancer;
+#[path = "inventory/registries.rs"]
+mod registries;
 #[path = "inventory/sources.rs"]
 mod sources;
 #[path = "inventory/ssh_keys.rs"]
@@ -45,6 +53,11 @@ impl Sources for NoLists {
 
 fn parse(text: &str) -> Result<Inventory, InventoryError> {
     inventory::parse(text, Path::new(EXAMPLES), "fleet.toml")
+}
+
+/// A document without mistakes.
+fn inventory_of(text: &str) -> Inventory {
+    parse(text).unwrap_or_else(|error| panic!("{error}"))
 }
 
 fn mistakes(text: &str) -> String {

@@ -1,9 +1,14 @@
 //! The payload as hosts run it: the real script, under every shell it promises to work with, driven
 //! through the node layer by a local transport. Needs root, as the payload does.
 
+#[path = "payload/cleanup.rs"]
+mod cleanup;
+#[path = "payload/downloads.rs"]
+mod downloads;
 mod payload_support;
 
 use std::fs;
+use std::io::BufRead;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -464,6 +469,19 @@ async fn emptying_keeps_the_directory_and_refuses_dangerous_ones() {
     }
 }
 
+#[tokio::test]
+async fn only_packages_whose_commands_are_missing_would_be_installed() {
+    for host in shells() {
+        let node = host.node(Mode::Apply);
+        assert!(node.install_packages(&["cat", "tar"]).await.unwrap().is_empty());
+        assert!(node.unassign("192.0.2.77".parse().unwrap()).await.unwrap().is_empty());
+        let node = host.node(Mode::DryRun);
+        let changes = node.install_packages(&["cat", "no-such-package"]).await.unwrap();
+        let changes: Vec<_> = changes.into_iter().map(|change| change.what).collect();
+        assert_eq!(changes, ["install package no-such-package"]);
+    }
+}
+
 #[test]
 fn shellcheck_finds_nothing() {
     if !have("shellcheck") {
@@ -489,4 +507,79 @@ async fn errors_say_what_to_try() {
     let error = node.image_names("unix:///run/no/such.sock").await.unwrap_err().to_string();
     assert!(error.ends_with("/run/no/such.sock: no container runtime listens there"), "{error}");
     assert!(node.remove(&["/etc/../x"]).await.is_err());
+}
+
+#[tokio::test]
+async fn only_what_is_no_secret_is_read() {
+    for host in shells() {
+        let scratch = tempfile::tempdir().unwrap();
+        let path = |name: &str| path_in(scratch.path(), name);
+        let pem = "note: x\n-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n\
+            -----BEGIN EC PRIVATE KEY-----\nSECRET\n-----END EC PRIVATE KEY-----\n\
+            -----BEGIN CERTIFICATE-----\ncut off\n-----BEGIN PRIVATE KEY-----\nSECRET\n";
+        let kubeconfig = "apiVersion: v1\nkind: Config\ncurrent-context: me@c\nclusters:\n- cluster:\n    \
+            certificate-authority-data: Q0E=\n    server: https://10.0.0.1:6443\n  name: c\ncontexts:\n- context:\n    \
+            cluster: c\n    user: me\n  name: me@c\nusers:\n- name: me\n  user:\n    client-certificate-data: Q0VSVA==\n    \
+            client-key-data: SECRET\n    token: SECRET\n    password: |\n      SECRET\n- name: you\n  user: {token: SECRET}\n";
+        fs::write(path("both.pem"), pem).unwrap();
+        fs::write(path("admin.conf"), kubeconfig).unwrap();
+        fs::write(path("ca.key"), "-----BEGIN CERTIFICATE-----\nSECRET\n").unwrap();
+        let paths = ["both.pem", "admin.conf", "ca.key", "missing"].map(path);
+        let asked = paths.each_ref().map(String::as_str);
+        let found = host.node(Mode::DryRun).read_public(&asked).await.unwrap();
+        let text = |name: &str| String::from_utf8(found[&path(name)].content.clone()).unwrap();
+        assert!(paths[..3].iter().all(|path| !format!("{:?}", found[path]).contains("SECRET")));
+        assert!(text("both.pem").ends_with("-----BEGIN CERTIFICATE-----\ncut off\n"));
+        assert!(text("both.pem").starts_with("-----BEGIN CERTIFICATE-----\nAAAA\n"));
+        assert_eq!(text("ca.key"), "");
+        assert_eq!(found.len(), 3);
+        let config =
+            fleetadm::cluster::kubeconfig::Kubeconfig::parse(text("admin.conf").as_bytes());
+        let config = config.unwrap();
+        assert_eq!(config.current_user().unwrap().certificate_pem().unwrap(), b"CERT");
+        let age = found[&path("ca.key")].modified - fs::metadata(path("ca.key")).unwrap().mtime();
+        assert_eq!(age, 0);
+    }
+}
+
+#[tokio::test]
+async fn a_process_is_found_and_ends_once() {
+    for host in shells() {
+        let scratch = tempfile::tempdir().unwrap();
+        // Longer than the 15 characters that the kernel keeps of a name.
+        let program = path_in(scratch.path(), "sleeps-and-sleeps");
+        fs::copy("/bin/sleep", &program).unwrap();
+        let mut child = Command::new(&program).arg("600").spawn().unwrap();
+        let node = host.node(Mode::Apply);
+        let find = async |name: &str| {
+            let found = node.processes(&[name]).await.unwrap();
+            found.into_iter().find(|process| process.pid == child.id())
+        };
+        let process = find("sleeps-and-sleeps").await.unwrap();
+        assert_eq!(process.arguments, [program.as_str(), "600"]);
+        let now = time::OffsetDateTime::now_utc().unix_timestamp();
+        assert!((now - 60..=now + 1).contains(&process.started), "{process:?} at {now}");
+        assert_eq!(find("sleeps-and-slept").await, None);
+
+        let other = fleetadm::node::Process { ticks: process.ticks + 1, ..process.clone() };
+        assert!(node.terminate(&other, "end it").await.unwrap().is_empty());
+        assert!(host.node(Mode::DryRun).terminate(&process, "end it").await.unwrap().len() == 1);
+        assert_eq!(child.try_wait().unwrap(), None);
+        assert_eq!(node.terminate(&process, "end it").await.unwrap().len(), 1);
+        assert!(!child.wait().unwrap().success());
+        assert!(node.terminate(&process, "end it").await.unwrap().is_empty());
+
+        let script = "trap '' TERM; echo ready; while :; do sleep 0.1; done";
+        let mut deaf =
+            Command::new("sh").args(["-c", script]).stdout(Stdio::piped()).spawn().unwrap();
+        std::io::BufReader::new(deaf.stdout.take().unwrap()).read_line(&mut String::new()).unwrap();
+        let found = node.processes(&["sh", "dash", "bash"]).await.unwrap();
+        let process = found.into_iter().find(|process| process.pid == deaf.id()).unwrap();
+        assert_eq!(node.terminate(&process, "end it").await.unwrap().len(), 1);
+        std::thread::sleep(Duration::from_millis(300));
+        assert_eq!(deaf.try_wait().unwrap(), None);
+        assert_eq!(node.kill(&process, "end it").await.unwrap().len(), 1);
+        assert!(!deaf.wait().unwrap().success());
+        assert!(node.kill(&process, "end it").await.unwrap().is_empty());
+    }
 }

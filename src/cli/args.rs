@@ -1,6 +1,12 @@
 //! The command line: what can be said, in kubeadm's vocabulary wherever it has a word for it.
 
+mod access;
+mod certs;
+mod config;
 mod preflight;
+mod report;
+mod reset;
+mod shard;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,7 +18,15 @@ use crate::inventory;
 use crate::node::Owner;
 use crate::workflow::Choice;
 
+pub use access::{
+    KubeconfigArgs, TokenCommand, TokenCreateArgs, TokenFormat, TokenUsage, TunnelArgs,
+};
+pub use certs::{CertsCommand, CertsFormat, CheckExpirationArgs, GenerateCsrArgs, RenewArgs};
+pub use config::{Component, ConfigCommand, Defaults, ImagesCommand, ImagesSource, MigrateArgs};
 pub use preflight::{Links, PreflightArgs, PreflightWorkflow};
+pub use report::ReportArgs;
+pub use reset::{ResetArgs, ResetPhaseCommand};
+pub use shard::Shard;
 
 /// kubeadm for a whole inventory: preflight, init, join and reset over SSH, from one workstation.
 #[derive(Debug, Parser)]
@@ -44,6 +58,14 @@ pub struct Global {
         default_value = "inventory.toml"
     )]
     pub inventory: PathBuf,
+    /// kubeadm's own documents in place of the inventory's `[cluster]`: ClusterConfiguration, and beside it
+    /// InitConfiguration, JoinConfiguration, KubeletConfiguration, KubeProxyConfiguration
+    ///
+    /// InitConfiguration's nodeRegistration holds for control planes, JoinConfiguration's for workers, or for further
+    /// control planes where it has controlPlane; what the inventory says of a host is stronger. A field without a
+    /// counterpart in an inventory is an error. The inventory's own key is `kubeadm_config`.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub kubeadm_config: Option<PathBuf>,
     /// Only these hosts: names, globs, ranges, groups, roles, @FILE, @failed; ! excludes, & intersects
     ///
     /// Terms are separated by commas or blanks; their order does not matter. Plain terms add up, `&gpu` keeps only
@@ -52,6 +74,13 @@ pub struct Global {
     /// in the last run with this inventory. A selection that leaves no host is an error.
     #[arg(short, long, global = true, value_name = "HOSTS")]
     pub limit: Option<String>,
+    /// Only one part of the hosts that --limit leaves: I of N, counted from 1, as 2/8
+    ///
+    /// Every host is in exactly one of the N parts, as long as inventory and --limit stay the same; hosts are dealt out in the
+    /// inventory's order. What changes control planes or hosts of etcd is not for several at once: apply, init, join, reset and
+    /// certs renew refuse a part of a selection with such hosts. A part without a host is an error.
+    #[arg(long, global = true, value_name = "I/N", env = "FLEETADM_SHARD")]
+    pub shard: Option<Shard>,
     /// A key of the `[ssh]` table for every host, above the inventory; for example user=ops or jump=bastion
     #[arg(long, global = true, value_name = "KEY=VALUE")]
     pub ssh: Vec<String>,
@@ -73,13 +102,20 @@ pub struct Global {
     /// not are reported as not started.
     #[arg(long, global = true, value_name = "N|P%")]
     pub max_failures: Option<Share>,
-    /// Limit in seconds, or with a unit as 90s or 5m: for each host in exec, copy, facts and preflight, for the
-    /// whole run elsewhere
+    /// Limit in seconds, or with a unit as 90s or 5m: for each host in exec, copy, facts, preflight and status,
+    /// for the whole run elsewhere
     ///
     /// For a host it counts from connecting; in exec, copy and facts it takes the place of the inventory's command_timeout. In a
     /// workflow, steps under way when it passes are finished, and no others begin.
     #[arg(long, global = true, value_name = "DURATION", value_parser = inventory::parse_duration)]
     pub timeout: Option<Duration>,
+    /// How long to wait for hosts, or a cluster, that another fleetadm is changing; 0 not to wait [default: 45s]
+    ///
+    /// A run that changes hosts holds a lease of each of them and one of the cluster, which runs that concern only workers
+    /// share. One that cannot have them says who has and fails. The lease of a run that has crashed, or has lost its
+    /// network, is over within 30 seconds.
+    #[arg(long, global = true, value_name = "DURATION", value_parser = patience)]
+    pub lease_timeout: Option<Duration>,
     /// Read the login password of hosts without password_command from this file descriptor
     #[arg(long, global = true, value_name = "N")]
     pub password_fd: Option<u32>,
@@ -103,6 +139,11 @@ impl Global {
             max_failures: self.max_failures,
         }
     }
+}
+
+/// A duration that may be none at all.
+fn patience(text: &str) -> Result<Duration, &'static str> {
+    if text == "0" { Ok(Duration::ZERO) } else { inventory::parse_duration(text) }
 }
 
 /// A batch of no hosts would never end.
@@ -132,12 +173,36 @@ pub enum Command {
     Preflight(PreflightArgs),
     /// Converge the whole inventory: preflight, init where there is no control plane, the missing joins
     Apply(ApplyArgs),
-    /// Bring up the control plane
+    /// Bring up the first control plane, and etcd where it has hosts of its own
     Init(WorkflowArgs),
-    /// Join the workers to the cluster the control plane runs
+    /// Join the other control planes and the workers to the cluster
     Join(WorkflowArgs),
     /// Take the selected hosts out of the cluster and leave them bare
     Reset(ResetArgs),
+    /// Show what runs where, against what the inventory says; changes nothing
+    Status,
+    /// Print a kubeconfig of the administrator or of a named user, or put it into a file
+    Kubeconfig(KubeconfigArgs),
+    /// Open a port on this workstation that leads to the API server
+    Tunnel(TunnelArgs),
+    /// Bootstrap tokens, for hosts that are joined by hand
+    Token {
+        /// What to do with them.
+        #[command(subcommand)]
+        command: TokenCommand,
+    },
+    /// Look after the certificates of a running cluster, on all its hosts
+    Certs {
+        /// What to do.
+        #[command(subcommand)]
+        command: CertsCommand,
+    },
+    /// Print, check and migrate kubeadm's configuration; list and pull images
+    Config {
+        /// What to do with it.
+        #[command(subcommand)]
+        command: ConfigCommand,
+    },
     /// Run a command on the selected hosts
     Exec(ExecArgs),
     /// Show what there is to know about the selected hosts, which stay as they are
@@ -146,6 +211,8 @@ pub enum Command {
     Copy(CopyArgs),
     /// Show the host keys of the selected hosts, compare them, and add them to known_hosts
     Trust(TrustArgs),
+    /// List the runs on record, show one, or draw it as a page
+    Report(ReportArgs),
     /// Look at the inventory, or make one from Ansible's, without contacting a host
     Inventory {
         /// What to look at.
@@ -168,12 +235,22 @@ pub struct RunArgs {
     /// Print every file with its diff and every command; touch nothing
     #[arg(long)]
     pub dry_run: bool,
+    /// A directory with patches as kubeadm has them, in place of the inventory's
+    ///
+    /// A file is TARGET.yaml or .json, or TARGET with anything and +TYPE behind it. TARGET is etcd, kube-apiserver, kube-controller-manager, kube-scheduler, kubeletconfiguration (since 1.25) or
+    /// corednsdeployment (since 1.32), TYPE strategic (the default), merge or json. They are applied in the order of the
+    /// files' names. The inventory's own key is `patches` in `[cluster]`.
+    #[arg(long, value_name = "DIR")]
+    pub patches: Option<PathBuf>,
     /// Phases to leave out, for example addon/coredns
     #[arg(long, value_name = "PHASES", value_delimiter = ',')]
     pub skip_phases: Vec<String>,
     /// Checks whose errors only warn; "all" for every one
     #[arg(long, value_name = "CHECKS", value_delimiter = ',')]
     pub ignore_preflight_errors: Vec<String>,
+    /// End with where the time went: the tasks that determined the end of the run, and each phase in all
+    #[arg(long)]
+    pub timings: bool,
 }
 
 /// `fleetadm apply`.
@@ -210,42 +287,6 @@ pub enum PhaseCommand {
         #[command(flatten)]
         apply: ApplyArgs,
     },
-}
-
-/// `fleetadm reset`.
-#[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true)]
-pub struct ResetArgs {
-    /// Options of reset.
-    #[command(flatten)]
-    pub options: ResetOptions,
-    /// One phase only.
-    #[command(subcommand)]
-    pub phase: Option<ResetPhaseCommand>,
-}
-
-/// `phase NAME` of reset.
-#[derive(Debug, Subcommand)]
-pub enum ResetPhaseCommand {
-    /// Run one phase of the workflow
-    Phase {
-        /// Name of the phase, for example cleanup-node; without it the phases are listed
-        name: Option<String>,
-        /// Options of reset.
-        #[command(flatten)]
-        options: ResetOptions,
-    },
-}
-
-/// Options of reset.
-#[derive(Debug, Args)]
-pub struct ResetOptions {
-    /// Options of workflows.
-    #[command(flatten)]
-    pub run: RunArgs,
-    /// Do not ask for confirmation
-    #[arg(short, long)]
-    pub force: bool,
 }
 
 /// `fleetadm exec`.

@@ -36,10 +36,12 @@ pub fn run(global: &Global, args: CopyArgs) -> Result<u8, Failure> {
             let step = Step { name: "copy", pace, timeout, cancel, reporter };
             let fleet = Arc::new(Fleet::new(connector, pace.parallel));
             step.run(hosts, async |task| {
-                fleet.connection(task.host).await?;
+                // Held to the end, for it may be the only one who does.
+                let connection = fleet.connection(task.host).await?;
                 let link = Link::new(fleet.clone(), Arc::new(task.host.clone()));
                 let transport = SshTransport::new(link).run_as(run_as);
                 let result = job.run(&transport.with_limit(timeout), task, mode).await;
+                drop(connection);
                 fleet.disconnect(task.host).await;
                 result
             })

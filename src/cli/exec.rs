@@ -1,15 +1,14 @@
 //! `fleetadm exec`: a command or a script of the workstation on the selected hosts.
 
+use std::collections::HashMap;
 use std::fs;
-use std::io::Cursor;
+use std::io::{Cursor, Read};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
 use tokio::io::AsyncReadExt;
 
 use crate::fleet::{Fleet, Merge, Part, Script, Step, StepError, Task};
-use crate::inventory::Host;
 use crate::ssh::{self, Exit, Input, RunAs, RunOptions, SshError, Stream};
 
 use super::args::{ExecArgs, Global};
@@ -18,6 +17,9 @@ use super::session;
 
 /// The most that standard input may be where it has to be held in memory, in bytes.
 const MAX_HELD: u64 = 256 << 20;
+
+/// Files up to this size are held in memory, too, in bytes: sent without being copied, and read once for all hosts.
+const SMALL: u64 = 64 << 20;
 
 #[derive(Debug, thiserror::Error)]
 enum ExecError {
@@ -39,7 +41,7 @@ struct Job {
     input: Feed,
     options: RunOptions,
     /// Where output is gathered that is told once for all.
-    merge: Option<Mutex<Merge>>,
+    merge: Option<Merge>,
 }
 
 pub fn run(global: &Global, args: ExecArgs) -> Result<u8, Failure> {
@@ -54,14 +56,15 @@ pub fn run(global: &Global, args: ExecArgs) -> Result<u8, Failure> {
         let (pace, timeout) = (global.pace(), global.timeout);
         let step = Step { name: "exec", pace, timeout, cancel, reporter };
         let fleet = Fleet::new(connector, pace.parallel);
+        let places = hosts.iter().enumerate().map(|(place, host)| (host.name.as_str(), place));
+        let places: HashMap<&str, usize> = places.collect();
         step.run(hosts, async |task| {
-            let result = job.run(&fleet, hosts, task).await;
+            let result = job.run(&fleet, &places, task).await;
             fleet.disconnect(task.host).await;
             result
         })
         .await;
         if let Some(merge) = job.merge {
-            let merge = merge.into_inner().unwrap_or_else(PoisonError::into_inner);
             for event in merge.into_events(hosts) {
                 step.reporter.emit(event);
             }
@@ -90,11 +93,17 @@ impl Job {
             command,
             input,
             options: RunOptions { run_as, timeout: global.timeout, ..RunOptions::default() },
-            merge: args.merge.then(Mutex::default),
+            merge: args.merge.then(Merge::default),
         })
     }
 
-    async fn run(&self, fleet: &Fleet, hosts: &[Host], task: &Task<'_>) -> Result<(), ExecError> {
+    /// Run it on the host of `task`. `places` tells where each host is in the list.
+    async fn run(
+        &self,
+        fleet: &Fleet,
+        places: &HashMap<&str, usize>,
+        task: &Task<'_>,
+    ) -> Result<(), ExecError> {
         let connection = fleet.connection(task.host).await?;
         let input = self.input.read().await?;
         let (command, options) = (&self.command, &self.options);
@@ -104,8 +113,8 @@ impl Job {
                 task.paced(connection.run_lines(command, input, options, on_line)).await?
             }
             Some(merge) => {
-                let index = hosts.iter().position(|host| host.name == task.host.name);
-                let mut part = Part::new(merge, index.unwrap_or_default());
+                let place = places.get(task.host.name.as_str()).copied();
+                let mut part = Part::new(merge, place.unwrap_or_default());
                 let on_line = |stream, line: &str| part.push(stream, line);
                 let exit = connection.run_lines(command, input, options, on_line).await?;
                 part.ended(exit.clone());
@@ -138,7 +147,7 @@ enum Body {
 }
 
 impl Feed {
-    /// What `--stdin` names. A file is read anew for every host; what can only be read once is held in memory.
+    /// What `--stdin` names. A large file is read anew for every host; what can only be read once is held in memory.
     fn open(path: Option<&Path>) -> Result<Self, Failure> {
         let body = match path {
             None => Body::None,
@@ -146,7 +155,8 @@ impl Feed {
             Some(path) => {
                 let fail = |error| Failure::usage(format!("--stdin {}: {error}", path.display()));
                 let file = fs::File::open(path).map_err(fail)?;
-                match file.metadata().map_err(fail)?.is_file() {
+                let metadata = file.metadata().map_err(fail)?;
+                match metadata.is_file() && metadata.len() > SMALL {
                     true => Body::File(path.to_owned()),
                     false => held(file)?,
                 }
@@ -174,10 +184,9 @@ impl Feed {
     }
 }
 
-fn held(reader: impl std::io::Read) -> Result<Body, Failure> {
+fn held(reader: impl Read) -> Result<Body, Failure> {
     let mut bytes = Vec::new();
-    let mut limited = std::io::Read::take(reader, MAX_HELD + 1);
-    let read = std::io::Read::read_to_end(&mut limited, &mut bytes);
+    let read = reader.take(MAX_HELD + 1).read_to_end(&mut bytes);
     read.map_err(|error| Failure::usage(format!("--stdin: {error}")))?;
     if bytes.len() as u64 > MAX_HELD {
         return Err(Failure::usage(

@@ -6,10 +6,10 @@ mod columns;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::fleet::{Fleet, Link, Step, StepError, Task};
+use crate::fleet::{Fleet, Step, StepError, Task};
 use crate::inventory::Host;
 use crate::node::facts::Facts;
-use crate::node::{FactsRequest, Mode, Node, NodeError, SshTransport};
+use crate::node::{FactsRequest, NodeError};
 use crate::report::{Event, aligned, csv};
 use crate::ssh::SshError;
 
@@ -90,10 +90,7 @@ async fn gather(
     task: &Task<'_>,
     request: &FactsRequest,
 ) -> Result<Facts, Refused> {
-    let link = Link::new(fleet.clone(), Arc::new(task.host.clone()));
-    link.connection().await?;
-    // A dry run is what leaves no trace.
-    let node = Node::new(&task.host.name, Arc::new(SshTransport::new(link)), Mode::DryRun);
+    let node = session::onlooker(fleet, task.host).await?;
     Ok(node.facts(request).await?)
 }
 

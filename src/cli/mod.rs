@@ -1,14 +1,29 @@
 //! One file per command: its arguments, and what it prints. Logic lives in the layers below.
 
 mod args;
+mod ask;
+mod certs;
+mod config;
 mod copy;
+mod duration;
 mod exec;
 mod facts;
 mod failure;
 mod inventory;
+mod kubeadm_config;
+mod kubeconfig;
+mod lease;
+mod local;
+mod memory;
+mod patches;
 mod preflight;
+mod report;
+mod reset;
 mod session;
+mod status;
+mod token;
 mod trust;
+mod tunnel;
 mod value;
 mod workflows;
 
@@ -24,6 +39,7 @@ use failure::Failure;
 
 /// Run a command line to its end and give the exit status of the design.
 pub fn run(cli: Cli) -> u8 {
+    memory::keep_to_itself();
     let result = match cli.command {
         Command::Version => print(&format!("fleetadm {}\n", env!("CARGO_PKG_VERSION"))),
         Command::Completion { shell } => {
@@ -32,6 +48,7 @@ pub fn run(cli: Cli) -> u8 {
             print(&String::from_utf8_lossy(&script))
         }
         Command::Inventory { command } => inventory::run(&cli.global, command),
+        Command::Config { command } => config::run(&cli.global, command),
         Command::Trust(args) => trust::run(&cli.global, args),
         Command::Exec(args) => exec::run(&cli.global, args),
         Command::Facts(args) => facts::run(&cli.global, args),
@@ -40,7 +57,13 @@ pub fn run(cli: Cli) -> u8 {
         Command::Apply(args) => workflows::apply(&cli.global, args),
         Command::Init(args) => workflows::init(&cli.global, args),
         Command::Join(args) => workflows::join(&cli.global, args),
-        Command::Reset(args) => workflows::reset(&cli.global, args),
+        Command::Report(args) => report::run(&cli.global, args),
+        Command::Certs { command } => certs::run(&cli.global, command),
+        Command::Kubeconfig(args) => kubeconfig::run(&cli.global, args),
+        Command::Tunnel(args) => tunnel::run(&cli.global, args),
+        Command::Token { command } => token::run(&cli.global, command),
+        Command::Status => status::run(&cli.global),
+        Command::Reset(args) => reset::run(&cli.global, args),
     };
     result.unwrap_or_else(|failure| {
         // Nobody is left to tell when standard error is gone.

@@ -67,9 +67,7 @@ pub fn run(global: &Global, args: PreflightArgs) -> Result<u8, Failure> {
                     mode: Mode::DryRun,
                     ignore: ignore.clone(),
                     survey: true,
-                    upload_certs: false,
-                    cancel: cancel.clone(),
-                    reporter: reporter.clone(),
+                    ..RunOptions::new(cancel.clone(), reporter.clone())
                 };
                 let (inventory, fleet) = (inventory.clone(), fleet.clone());
                 Arc::new(Run::new(inventory, hosts.clone(), cluster.clone(), fleet, options))

@@ -1,71 +1,85 @@
-//! `fleetadm apply`, `init`, `join` and `reset`: a workflow over the selected hosts.
+//! `fleetadm apply`, `init` and `join`: a workflow over the selected hosts.
 
-use std::io::{BufRead, IsTerminal, Write};
 use std::sync::Arc;
 
 use crate::fleet::Fleet;
-use crate::inventory::{self, Host, Role, fold_hosts};
-use crate::phases::{Mode, Run, RunOptions};
-use crate::workflow::{self, APPLY, Choice, Phase, RESET};
+use crate::inventory::{Host, Role};
+use crate::phases::{Mode, Run, RunOptions, reset};
+use crate::workflow::{self, APPLY, Choice, Phase, Scope};
 
-use super::args::{
-    ApplyArgs, Global, PhaseCommand, ResetArgs, ResetPhaseCommand, RunArgs, WorkflowArgs,
-};
+use super::args::{ApplyArgs, Global, PhaseCommand, RunArgs, WorkflowArgs};
 use super::failure::Failure;
-use super::session::{self, Selected};
+use super::lease;
+use super::patches;
+use super::session::{self, Selected, Subject};
 
-type Phases<'a> = &'a [&'static Phase];
+/// What is particular to a workflow.
+#[derive(Default)]
+pub(super) struct Particulars {
+    /// `--upload-certs`.
+    pub(super) upload_certs: bool,
+    /// Options of reset.
+    pub(super) reset: reset::Options,
+}
+
+pub(super) type Phases<'a> = &'a [&'static Phase];
+
+/// A command that runs a workflow.
+pub(super) struct Workflow<'a> {
+    pub(super) command: &'static str,
+    pub(super) phases: Phases<'a>,
+    /// Which of the selected hosts take part.
+    pub(super) which: Scope,
+}
 
 pub fn apply(global: &Global, args: ApplyArgs) -> Result<u8, Failure> {
-    let selected = session::select(global)?;
+    let selected = session::select_to_change(global, "apply")?;
     let choice = args.run.choice(None);
-    run(global, "apply", APPLY, selected, &args.run, args.upload_certs, choice)
+    let workflow = Workflow { command: "apply", phases: APPLY, which: Scope::EveryHost };
+    run(global, workflow, selected, &args.run, particulars(&args), choice)
 }
 
 pub fn init(global: &Global, args: WorkflowArgs) -> Result<u8, Failure> {
-    one_role(global, "init", &workflow::init(), args, Role::ControlPlane)
+    let phases = workflow::init();
+    one_side(global, Workflow { command: "init", phases: &phases, which: Scope::Founding }, args)
 }
 
 pub fn join(global: &Global, args: WorkflowArgs) -> Result<u8, Failure> {
-    one_role(global, "join", &workflow::join(), args, Role::Worker)
+    let phases = workflow::join();
+    one_side(global, Workflow { command: "join", phases: &phases, which: Scope::Joining }, args)
 }
 
-pub fn reset(global: &Global, args: ResetArgs) -> Result<u8, Failure> {
-    let (options, only) = match args.phase {
-        None => (args.options, None),
-        Some(ResetPhaseCommand::Phase { name: None, .. }) => return list(RESET),
-        Some(ResetPhaseCommand::Phase { name, options }) => (options, name),
-    };
-    let selected = session::select(global)?;
-    if !options.force && !options.run.dry_run && !confirm_reset(global, &selected.hosts)? {
-        return Err(Failure::usage("reset was not confirmed; nothing was touched"));
-    }
-    let choice = options.run.choice(only.as_deref());
-    run(global, "reset", RESET, selected, &options.run, false, choice)
-}
-
-fn one_role(
-    global: &Global,
-    command: &str,
-    phases: Phases<'_>,
-    args: WorkflowArgs,
-    role: Role,
-) -> Result<u8, Failure> {
+fn one_side(global: &Global, workflow: Workflow<'_>, args: WorkflowArgs) -> Result<u8, Failure> {
     let (args, only) = match args.phase {
         None => (args.apply, None),
-        Some(PhaseCommand::Phase { name: None, .. }) => return list(phases),
+        Some(PhaseCommand::Phase { name: None, .. }) => return list(workflow.phases),
         Some(PhaseCommand::Phase { name, apply }) => (apply, name),
     };
-    let mut selected = session::select(global)?;
-    selected.hosts.retain(|host| host.role == role);
+    let mut selected = session::select_to_change(global, workflow.command)?;
+    // Which control plane is the first one is for the hosts to say.
+    let control_planes = |host: &Host| host.role == Role::ControlPlane;
+    let all = selected.inventory.hosts.iter().filter(|host| control_planes(host)).count();
+    selected.hosts.retain(|host| match workflow.which {
+        Scope::Founding => control_planes(host) || host.role == Role::Etcd,
+        _ => host.role == Role::Worker || (control_planes(host) && all > 1),
+    });
     if selected.hosts.is_empty() {
-        return Err(Failure::usage(format!("{command}: no {role} host is selected")));
+        let wanted = if workflow.which == Scope::Founding {
+            "control-plane host"
+        } else {
+            "host that could join"
+        };
+        return Err(Failure::usage(format!("{}: no {wanted} is selected", workflow.command)));
     }
     let choice = args.run.choice(only.as_deref());
-    run(global, command, phases, selected, &args.run, args.upload_certs, choice)
+    run(global, workflow, selected, &args.run, particulars(&args), choice)
 }
 
-fn list(phases: Phases<'_>) -> Result<u8, Failure> {
+fn particulars(args: &ApplyArgs) -> Particulars {
+    Particulars { upload_certs: args.upload_certs, ..Particulars::default() }
+}
+
+pub(super) fn list(phases: Phases<'_>) -> Result<u8, Failure> {
     let width = phases.iter().map(|phase| phase.name.len()).max().unwrap_or(0);
     let lines = phases.iter().map(|phase| {
         let parts: String =
@@ -77,18 +91,21 @@ fn list(phases: Phases<'_>) -> Result<u8, Failure> {
 
 pub(super) fn run(
     global: &Global,
-    command: &str,
-    phases: Phases<'_>,
+    workflow: Workflow<'_>,
     selected: Selected,
     args: &RunArgs,
-    upload_certs: bool,
+    particulars: Particulars,
     choice: Choice,
 ) -> Result<u8, Failure> {
+    let Workflow { command, phases, which } = workflow;
     choice.check(phases).map_err(Failure::usage)?;
     if let Some(mistakes) = &selected.inventory.not_yet {
         return Err(Failure::usage(mistakes));
     }
-    let cluster = selected.cluster(global, command)?;
+    let mut cluster = selected.cluster(global, command)?;
+    if let Some(directory) = &args.patches {
+        cluster.patches = patches::read(directory, &cluster.release)?;
+    }
     let ignore = selected.ignored(&args.ignore_preflight_errors);
     let (pace, timeout) = (global.pace(), global.timeout);
     let mode = if args.dry_run { Mode::DryRun } else { Mode::Apply };
@@ -97,8 +114,10 @@ pub(super) fn run(
         Mode::DryRun => "to change",
         Mode::Apply => "changed",
     });
+    let lease = (mode == Mode::Apply).then(|| lease::options(global, command));
     let hosts = selected.hosts.clone();
-    let status = session::contact(
+    let status = session::contact_about(
+        Subject::Workflow { timings: args.timings },
         global,
         command,
         &hosts,
@@ -109,49 +128,17 @@ pub(super) fn run(
             let options = RunOptions {
                 mode,
                 ignore,
-                survey: false,
-                upload_certs,
-                cancel: stop.clone(),
-                reporter,
+                upload_certs: particulars.upload_certs,
+                reset: particulars.reset,
+                lease,
+                ..RunOptions::new(stop.clone(), reporter)
             };
             let fleet = Arc::new(Fleet::new(connector, pace.parallel));
             let run = Run::new(selected.inventory, selected.hosts, cluster, fleet, options);
-            workflow::run(Arc::new(run), phases, workflow::Options { pace, choice, timeout, stop })
-                .await;
+            let options = workflow::Options { pace, choice, which, timeout, stop };
+            workflow::run(Arc::new(run), phases, options).await;
             Ok(())
         },
     )?;
     Ok(status)
-}
-
-/// Ask on the terminal; without one nothing is destroyed unasked.
-fn confirm_reset(global: &Global, hosts: &[Host]) -> Result<bool, Failure> {
-    let names: Vec<&str> = hosts.iter().map(|host| host.name.as_str()).collect();
-    let silent = if inventory::is_standard_input(&global.inventory) {
-        Some("the inventory comes on standard input, where the answer would have to come from")
-    } else if !std::io::stdin().is_terminal() {
-        Some("there is no terminal to ask on")
-    } else {
-        None
-    };
-    if let Some(silent) = silent {
-        return Err(Failure::usage(format!(
-            "reset removes the cluster's state from the hosts and asks first; {silent}, so say --force \
-             if that is what you want"
-        )));
-    }
-    let mut terminal = std::io::stderr().lock();
-    let _ = write!(
-        terminal,
-        "This removes the cluster's state from {} ({} hosts). Proceed? [y/N] ",
-        fold_hosts(&names),
-        hosts.len()
-    );
-    let _ = terminal.flush();
-    let mut answer = String::new();
-    std::io::stdin()
-        .lock()
-        .read_line(&mut answer)
-        .map_err(|error| Failure::internal(format!("cannot read the answer: {error}")))?;
-    Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
 }

@@ -6,6 +6,9 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
+use crate::cluster::patches::PatchError;
+use crate::cluster::yaml::YamlError;
+
 /// Annotation on ConfigMaps whose content the operator had no say in.
 pub const HASH_ANNOTATION: &str = "kubeadm.kubernetes.io/component-config.hash";
 
@@ -27,6 +30,17 @@ pub struct Deviation {
 
 fn verdict(kept: bool) -> &'static str {
     if kept { "kept" } else { "overruled" }
+}
+
+/// Why there is no configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ComponentConfigError {
+    /// It cannot be written.
+    #[error(transparent)]
+    Yaml(#[from] YamlError),
+    /// The operator's patches do not fit it.
+    #[error(transparent)]
+    Patch(#[from] PatchError),
 }
 
 /// A rendered component configuration.
@@ -107,7 +121,7 @@ impl<'a> Defaults<'a> {
 }
 
 /// Go's zero values: what kubeadm takes for "not set".
-fn is_unset(value: &Value) -> bool {
+pub(super) fn is_unset(value: &Value) -> bool {
     match value {
         Value::Null => true,
         Value::String(text) => text.is_empty(),

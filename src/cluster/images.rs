@@ -62,8 +62,25 @@ impl Cluster {
         format!("{repository}{folder}/coredns:{tag}")
     }
 
+    /// Every image of the cluster, whatever host it runs on.
+    pub fn images(&self) -> Vec<String> {
+        self.in_order(|_| true)
+    }
+
     /// What is pulled ahead of time on a host of a role, in kubeadm's order.
     pub fn images_for(&self, role: Role) -> Vec<String> {
+        if !self.runs_containers(role) {
+            return Vec::new();
+        }
+        self.in_order(|image| match role {
+            Role::ControlPlane => image != Image::Etcd || self.has_stacked_etcd(),
+            // CoreDNS runs wherever the scheduler puts it.
+            Role::Worker => matches!(image, Image::Proxy | Image::Pause | Image::CoreDns),
+            Role::Etcd => matches!(image, Image::Pause | Image::Etcd),
+        })
+    }
+
+    fn in_order(&self, needed: impl Fn(Image) -> bool) -> Vec<String> {
         let coredns_first = self.release.images.coredns_listed_first;
         let order = [
             (Image::ApiServer, true),
@@ -75,11 +92,6 @@ impl Cluster {
             (Image::Etcd, true),
             (Image::CoreDns, !coredns_first && !self.section.dns.disabled),
         ];
-        let needed = |image: Image| match role {
-            Role::ControlPlane => true,
-            Role::Worker => matches!(image, Image::Proxy | Image::Pause),
-            Role::Etcd => matches!(image, Image::Pause | Image::Etcd),
-        };
         order
             .into_iter()
             .filter(|&(image, wanted)| wanted && needed(image))
@@ -91,17 +103,34 @@ impl Cluster {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::spec::tests::cluster;
+    use crate::cluster::spec::tests::{cluster, section_with_etcd_hosts};
+    use crate::inventory::EtcdManager;
 
     #[test]
     fn workers_pull_only_what_runs_there() {
         let mut cluster = cluster(30, 1);
         let names = cluster.images_for(Role::Worker).join(" ");
-        assert_eq!(names, "registry.k8s.io/kube-proxy:v1.30.1 registry.k8s.io/pause:3.9");
+        assert_eq!(
+            names,
+            "registry.k8s.io/kube-proxy:v1.30.1 registry.k8s.io/coredns/coredns:v1.11.1 registry.k8s.io/pause:3.9"
+        );
+        cluster.section.dns.disabled = true;
         cluster.section.proxy.disabled = true;
         assert_eq!(cluster.images_for(Role::Worker), ["registry.k8s.io/pause:3.9"]);
         let names = cluster.images_for(Role::Etcd).join(" ");
         assert_eq!(names, "registry.k8s.io/pause:3.9 registry.k8s.io/etcd:3.5.12-0");
+    }
+
+    #[test]
+    fn an_external_etcd_runs_on_no_control_plane() {
+        let mut section = section_with_etcd_hosts(30, 1);
+        let cluster = Cluster::resolve(&section).unwrap();
+        let etcd = cluster.image(Image::Etcd);
+        assert!(!cluster.images_for(Role::ControlPlane).contains(&etcd));
+        assert!(cluster.images_for(Role::Etcd).contains(&etcd) && cluster.images().contains(&etcd));
+        section.etcd.manager = EtcdManager::Systemd;
+        let cluster = Cluster::resolve(&section).unwrap();
+        assert!(cluster.images_for(Role::Etcd).is_empty());
     }
 
     #[test]

@@ -1,8 +1,18 @@
 //! The ConfigMap `kubeadm-config`: what the cluster remembers of its own configuration, in the words of the
 //! kubeadm release that would read it.
 
+mod check;
+pub mod defaults;
+mod documents;
+mod inventory;
+mod migrate;
+mod nodes;
+mod rules;
+mod schema;
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -11,7 +21,12 @@ use crate::cluster::release::ConfigApi;
 use crate::cluster::spec::{CERTIFICATES_DIRECTORY, Cluster};
 use crate::cluster::static_pods::kube_apiserver;
 use crate::cluster::yaml::{self, YamlError};
-use crate::inventory::{Addon, ExtraArgs, KubernetesVersion};
+use crate::inventory::{
+    Addon, EncryptionAlgorithm, ExtraArgs, ExtraVolume, Extras, KubernetesVersion,
+};
+
+pub use documents::{Document, Documents, Kind};
+pub use migrate::{MigrateError, Migrated};
 
 /// Name of the ConfigMap, in kube-system.
 pub const CONFIG_MAP: &str = "kubeadm-config";
@@ -35,17 +50,14 @@ pub enum RunningVersionError {
 
 /// Renders the ClusterConfiguration.
 pub fn cluster_configuration_yaml(cluster: &Cluster) -> Result<String, YamlError> {
+    yaml::write("ClusterConfiguration", &configuration(cluster, true))
+}
+
+/// The ClusterConfiguration, with what releases work out before they store it, or without.
+fn configuration(cluster: &Cluster, worked_out: bool) -> Fields {
     let section = &cluster.section;
     let api = cluster.release.config.api;
-    let (networking, etcd) = (&section.networking, &section.etcd);
-
-    let mut local_etcd = Fields::default();
-    local_etcd.set("dataDir", etcd.data_dir.as_str());
-    local_etcd.set_some("imageRepository", etcd.image_repository.as_deref());
-    local_etcd.set_some("imageTag", etcd.image_tag.as_deref());
-    local_etcd.set_args("extraArgs", api, &etcd.extra_args);
-    local_etcd.set_list("serverCertSANs", &etcd.server_cert_sans);
-    local_etcd.set_list("peerCertSANs", &etcd.peer_cert_sans);
+    let networking = &section.networking;
 
     let mut networks = Fields::default();
     networks.set("dnsDomain", networking.dns_domain.as_str());
@@ -53,42 +65,89 @@ pub fn cluster_configuration_yaml(cluster: &Cluster) -> Result<String, YamlError
     let pods = cluster.pod_subnets();
     networks.set_some("podSubnet", (!pods.is_empty()).then_some(pods));
 
-    let component = |args| {
+    let component = |args, extras| {
         let mut fields = Fields::default();
         fields.set_args("extraArgs", api, args);
+        fields.set_extras(extras);
         fields
     };
+    let extras = &section.extras;
     let mut fields = Fields::default();
-    fields.set("apiServer", api_server(cluster));
+    fields.set("apiServer", api_server(cluster, worked_out));
     fields.set("apiVersion", api.as_str());
     fields.set("certificatesDir", CERTIFICATES_DIRECTORY);
     fields.set("clusterName", section.name.as_str());
     fields.set_some("controlPlaneEndpoint", cluster.control_plane_endpoint());
-    fields.set("controllerManager", component(&section.controller_manager));
+    fields.set(
+        "controllerManager",
+        component(&section.controller_manager, &extras.controller_manager),
+    );
     fields.set("dns", addon(api, &section.dns));
-    fields.set("etcd", json!({ "local": local_etcd }));
+    fields.set("etcd", etcd(cluster));
     fields.set("imageRepository", cluster.image_repository());
     fields.set("kind", "ClusterConfiguration");
     fields.set("kubernetesVersion", cluster.version_tag());
     fields.set("networking", networks);
-    fields.set("scheduler", component(&section.scheduler));
+    fields.set("scheduler", component(&section.scheduler, &extras.scheduler));
+    if api != ConfigApi::V1Beta4 && section.encryption_algorithm == EncryptionAlgorithm::EcdsaP256 {
+        // What these releases have for it.
+        fields.set("featureGates", json!({ "PublicKeysECDSA": true }));
+    }
     match api {
         ConfigApi::V1Beta2 => {
             fields.merge(json!({ "dns": { "type": "CoreDNS" } }));
         }
         ConfigApi::V1Beta3 => {}
         ConfigApi::V1Beta4 => {
-            fields.set("caCertificateValidityPeriod", "87600h0m0s");
-            fields.set("certificateValidityPeriod", "8760h0m0s");
-            fields.set("encryptionAlgorithm", "RSA-2048");
+            let (ca, leaf) =
+                (section.ca_certificate_validity_period, section.certificate_validity_period);
+            fields.set("caCertificateValidityPeriod", go_duration(ca));
+            fields.set("certificateValidityPeriod", go_duration(leaf));
+            fields.set("encryptionAlgorithm", section.encryption_algorithm.as_str());
             let proxy = Addon { disabled: section.proxy.disabled, ..Addon::default() };
             fields.set("proxy", addon(api, &proxy));
         }
     }
-    yaml::write("ClusterConfiguration", &fields)
+    fields
 }
 
-fn api_server(cluster: &Cluster) -> Fields {
+/// A duration as Go writes it: `8760h0m0s`. Whole seconds.
+fn go_duration(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
+        (0, 0, seconds) => format!("{seconds}s"),
+        (0, minutes, seconds) => format!("{minutes}m{seconds}s"),
+        (hours, minutes, seconds) => format!("{hours}h{minutes}m{seconds}s"),
+    }
+}
+
+fn etcd(cluster: &Cluster) -> Value {
+    let (etcd, config) = (&cluster.section.etcd, &cluster.release.config);
+    if let Some(external) = cluster.external_etcd() {
+        let (certificate, key) = external.client_files.unwrap_or_default();
+        let mut fields = Fields::default();
+        fields.set("endpoints", external.endpoints);
+        // Without TLS the paths are there all the same, and empty.
+        fields.set("caFile", external.ca_file.unwrap_or_default());
+        fields.set("certFile", certificate);
+        fields.set("keyFile", key);
+        if config.etcd_http_endpoints {
+            fields.set("httpEndpoints", external.endpoints);
+        }
+        return json!({ "external": fields });
+    }
+    let mut fields = Fields::default();
+    fields.set("dataDir", etcd.data_dir.as_str());
+    fields.set_some("imageRepository", etcd.image_repository.as_deref());
+    fields.set_some("imageTag", etcd.image_tag.as_deref());
+    fields.set_args("extraArgs", config.api, &etcd.extra_args);
+    fields.set_extras(&cluster.section.extras.etcd);
+    fields.set_list("serverCertSANs", &etcd.server_cert_sans);
+    fields.set_list("peerCertSANs", &etcd.peer_cert_sans);
+    json!({ "local": fields })
+}
+
+fn api_server(cluster: &Cluster, worked_out: bool) -> Fields {
     let api_server = &cluster.section.api_server;
     let api = cluster.release.config.api;
     let mut fields = Fields::default();
@@ -97,11 +156,14 @@ fn api_server(cluster: &Cluster) -> Fields {
     } else {
         // These releases also store the authorization modes they worked out.
         let mut args = api_server.extra_args.clone();
-        args.extend(kube_apiserver::authorization_mode(&args));
+        if worked_out {
+            args.extend(kube_apiserver::authorization_mode(&args));
+        }
         fields.set_args("extraArgs", api, &args);
         fields.set("timeoutForControlPlane", "4m0s");
     }
     fields.set_list("certSANs", &api_server.cert_sans);
+    fields.set_extras(&cluster.section.extras.api_server);
     fields
 }
 
@@ -153,6 +215,23 @@ impl Fields {
             let fields = args.iter().map(|(name, value)| (name.clone(), json!(value)));
             self.set(name, fields.collect::<Map<_, _>>());
         }
+    }
+
+    fn set_extras(&mut self, extras: &Extras) {
+        let volume = |volume: &ExtraVolume| {
+            let mut fields = Fields::default();
+            fields.set("name", volume.name.as_str());
+            fields.set("hostPath", volume.host_path.as_str());
+            fields.set("mountPath", volume.mount_path.as_str());
+            fields.set_some("readOnly", volume.read_only.then_some(true));
+            fields.set_some("pathType", Some(&*volume.path_type).filter(|it| !it.is_empty()));
+            Value::from(fields)
+        };
+        let volumes: Vec<Value> = extras.volumes.iter().map(volume).collect();
+        self.set_some("extraVolumes", (!volumes.is_empty()).then_some(volumes));
+        let env = |(name, value): &(String, String)| json!({ "name": name, "value": value });
+        let envs: Vec<Value> = extras.envs.iter().map(env).collect();
+        self.set_some("extraEnvs", (!envs.is_empty()).then_some(envs));
     }
 
     fn merge(&mut self, over: Value) {
@@ -232,7 +311,8 @@ impl ClusterStatus {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::spec::tests::{cluster, section};
+    use crate::cluster::spec::tests::{cluster, section, section_with_etcd_hosts};
+    use crate::inventory::{ClusterSection, EtcdClientFiles, EtcdOwner, ExternalEtcd};
 
     #[test]
     fn arguments_are_a_map_before_1_31_and_a_list_since() {
@@ -297,6 +377,56 @@ mod tests {
           - name: v
             value: "4"
         "#);
+    }
+
+    #[test]
+    fn an_external_etcd_is_named_with_its_files() {
+        let etcd = |section: &ClusterSection| {
+            let text = cluster_configuration_yaml(&Cluster::resolve(section).unwrap()).unwrap();
+            let fields: Value = yaml::read("test", &text).unwrap();
+            fields["etcd"].to_string()
+        };
+        let mut ours = section_with_etcd_hosts(20, 2);
+        let pki = "/etc/kubernetes/pki";
+        let files = format!(
+            "\"caFile\":\"{pki}/etcd/ca.crt\",\"certFile\":\"{pki}/apiserver-etcd-client.crt\""
+        );
+        assert!(etcd(&ours).starts_with(&format!("{{\"external\":{{{files}")), "{}", etcd(&ours));
+        assert!(!etcd(&ours).contains("httpEndpoints"));
+        let newest = section_with_etcd_hosts(36, 2);
+        assert!(etcd(&newest).contains("\"httpEndpoints\":[\"https://10.0.1.1:2379\""));
+        ours.etcd.external = Some(ExternalEtcd {
+            endpoints: vec!["http://10.0.0.9:2379".to_owned()],
+            owner: EtcdOwner::SomebodyElse(EtcdClientFiles::default()),
+        });
+        assert_eq!(
+            etcd(&ours),
+            r#"{"external":{"caFile":"","certFile":"","endpoints":["http://10.0.0.9:2379"],"keyFile":""}}"#
+        );
+    }
+
+    #[test]
+    fn keys_and_validity_are_said_in_the_words_of_the_release() {
+        let render = |minor| {
+            let mut section = section(minor, 0);
+            section.encryption_algorithm = EncryptionAlgorithm::EcdsaP256;
+            section.certificate_validity_period = Duration::from_secs(90);
+            section.ca_certificate_validity_period = Duration::from_secs(45);
+            let text = cluster_configuration_yaml(&Cluster::resolve(&section).unwrap()).unwrap();
+            let wanted = |line: &&str| {
+                ["Validity", "encryption", "featureGates", "ECDSA"].iter().any(|w| line.contains(w))
+            };
+            text.lines().filter(wanted).collect::<Vec<_>>().join("\n")
+        };
+        insta::assert_snapshot!(render(30), @r"
+        featureGates:
+          PublicKeysECDSA: true
+        ");
+        insta::assert_snapshot!(render(36), @r"
+        caCertificateValidityPeriod: 45s
+        certificateValidityPeriod: 1m30s
+        encryptionAlgorithm: ECDSA-P256
+        ");
     }
 
     #[test]

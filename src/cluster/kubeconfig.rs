@@ -1,9 +1,10 @@
 //! The kubeconfigs kubeadm keeps in /etc/kubernetes: which there are, what is in them, and when an
 //! existing one is kept.
 //!
-//! Never contacts a cluster, and never replaces a file that exists.
+//! Never contacts a cluster. Of a file that exists, nothing is replaced but the server it names.
 
 mod document;
+mod merge;
 
 use std::collections::BTreeMap;
 
@@ -12,8 +13,10 @@ use time::{Duration, OffsetDateTime};
 use zeroize::Zeroizing;
 
 pub use document::{
-    Cluster, Context, Kubeconfig, NamedCluster, NamedContext, NamedUser, Preferences, Secret, User,
+    Cluster, Context, Kubeconfig, MAX_BYTES, NamedCluster, NamedContext, NamedUser, Preferences,
+    Secret, User,
 };
+pub use merge::{Conflict, Merge, OperatorsFile};
 
 use crate::pki::{self, Authority, Certificate, ClientCertificate, KeyPool, validity_warning};
 
@@ -241,8 +244,10 @@ pub enum Error {
 
 /// The kubeconfigs that `existing` (by file name) becomes under `requirements`.
 ///
-/// `authority` is the Kubernetes one. A file that exists is kept when it trusts `authority`; another server
-/// or an expired certificate in it is only worth a warning.
+/// `authority` is the Kubernetes one. A file that exists is kept when it trusts `authority`; an expired certificate in it
+/// is only worth a warning. An administrator's is led to the server that it should name; that of a component, which would
+/// have to be restarted, is only warned of, and the kubelet's is the kubelet's phases' to change. A file of the other
+/// workflow is looked at where it exists.
 pub fn ensure(
     existing: &BTreeMap<String, Zeroizing<Vec<u8>>>,
     authority: &Authority,
@@ -250,19 +255,34 @@ pub fn ensure(
     pool: &mut KeyPool,
 ) -> Result<Outcome, Error> {
     let mut outcome = Outcome { files: Vec::new(), warnings: Vec::new() };
-    for spec in specs(&requirements.profile, requirements.workflow, &requirements.node_name) {
+    let own = specs(&requirements.profile, requirements.workflow, &requirements.node_name);
+    for spec in specs(&requirements.profile, Workflow::Init, &requirements.node_name) {
         let (content, created) = match existing.get(spec.file) {
             Some(content) => {
-                let warnings = check(
-                    spec.file,
-                    content,
-                    &authority.certificate,
-                    requirements.url(spec.server),
-                    requirements.now,
-                )?;
-                outcome.warnings.extend(warnings);
-                (content.clone(), false)
+                let now = requirements.now;
+                outcome.warnings.extend(check(spec.file, content, &authority.certificate, now)?);
+                let url = requirements.url(spec.server);
+                let content = match spec.phase {
+                    "kubelet" => content.clone(),
+                    "admin" | "super-admin" => {
+                        led_to(spec.file, content, url, &mut outcome.warnings)
+                    }
+                    _ => {
+                        let server = Kubeconfig::parse(content).ok();
+                        let server = server.as_ref().and_then(Kubeconfig::current_cluster);
+                        if server.is_some_and(|cluster| cluster.server != url) {
+                            outcome.warnings.push(kept(
+                                spec.file,
+                                url,
+                                "its component would have to be restarted",
+                            ));
+                        }
+                        content.clone()
+                    }
+                };
+                (content, false)
             }
+            None if !own.contains(&spec) => continue,
             None => (create(&spec, authority, requirements, pool)?, true),
         };
         outcome.files.push(KubeconfigFile { phase: spec.phase, name: spec.file, content, created });
@@ -286,7 +306,6 @@ pub fn check(
     file: &str,
     content: &[u8],
     authority: &Certificate,
-    server: &str,
     now: OffsetDateTime,
 ) -> Result<Vec<String>, Error> {
     let unreadable = |reason| Error::Unreadable { file: file.to_owned(), reason };
@@ -305,9 +324,6 @@ pub fn check(
         return Err(Error::OtherAuthority { file: file.to_owned() });
     }
     let mut warnings = Vec::new();
-    if cluster.server != server {
-        warnings.push(format!("{file} is kept although its server is not {server}"));
-    }
     // The kubelet's certificate may be a file of its own, which it renews itself.
     if let Some(pem) = config.current_user().and_then(User::certificate_pem) {
         let chain = Certificate::from_pem(&pem)
@@ -316,6 +332,27 @@ pub fn check(
             .extend(chain.first().and_then(|certificate| validity_warning(file, certificate, now)));
     }
     Ok(warnings)
+}
+
+/// An existing file with this server for the cluster in use, which is the file itself where it names that one already. A
+/// file that cannot be changed without losing something of it is kept, with a warning.
+pub fn led_to(
+    file: &str,
+    content: &Zeroizing<Vec<u8>>,
+    server: &str,
+    warnings: &mut Vec<String>,
+) -> Zeroizing<Vec<u8>> {
+    match document::with_server(content, server) {
+        Ok(changed) => changed.unwrap_or_else(|| content.clone()),
+        Err(reason) => {
+            warnings.push(kept(file, server, reason));
+            content.clone()
+        }
+    }
+}
+
+fn kept(file: &str, server: &str, reason: &str) -> String {
+    format!("{file} is kept although its server is not {server}: {reason}")
 }
 
 fn create(
@@ -329,7 +366,7 @@ fn create(
     }
     let client = ClientCertificate {
         common_name: &spec.user,
-        organization: spec.organization,
+        organizations: spec.organization.as_slice(),
         validity: requirements.validity,
     };
     let url = requirements.url(spec.server);
@@ -356,11 +393,72 @@ pub fn client_config(
     now: OffsetDateTime,
     pool: &mut KeyPool,
 ) -> Result<Kubeconfig, pki::Error> {
-    let key = pool.take()?;
-    let certificate = pki::issue_client(client, &key, authority, profile, now)?;
-    let user = User::certificate(&certificate.pem(), key.pem());
+    let user = fresh_user(client, authority, profile, now, pool)?;
     let ca = authority.certificate.pem();
     Ok(Kubeconfig::new(cluster_name, server, ca.as_bytes(), client.common_name, user))
+}
+
+fn fresh_user(
+    client: &ClientCertificate<'_>,
+    authority: &Authority,
+    profile: &pki::Profile,
+    now: OffsetDateTime,
+    pool: &mut KeyPool,
+) -> Result<User, pki::Error> {
+    let key = pool.take()?;
+    let certificate = pki::issue_client(client, &key, authority, profile, now)?;
+    Ok(User::certificate(&certificate.pem(), key.pem()))
+}
+
+/// The kubeconfig of a kubelet with a fresh client certificate, in the form in which the kubelet itself writes it after it
+/// has asked the cluster for one.
+pub fn kubelet_client(
+    node_name: &str,
+    server: &str,
+    authority: &Authority,
+    validity: Duration,
+    profile: &pki::Profile,
+    now: OffsetDateTime,
+    pool: &mut KeyPool,
+) -> Result<Kubeconfig, pki::Error> {
+    let name = format!("system:node:{node_name}");
+    let client =
+        ClientCertificate { common_name: &name, organizations: &["system:nodes"], validity };
+    let user = fresh_user(&client, authority, profile, now, pool)?;
+    let ca = authority.certificate.pem();
+    let mut config =
+        Kubeconfig::new("default-cluster", server, ca.as_bytes(), "default-auth", user);
+    "default-context".clone_into(&mut config.current_context);
+    for context in &mut config.contexts {
+        context.name.clone_from(&config.current_context);
+        context.context.namespace = Some("default".to_owned());
+    }
+    Ok(config)
+}
+
+/// Whether a user still has what `client` describes: a certificate of `authority` with this name and these groups, its
+/// key, and at least half of the validity left but no more than that.
+pub fn is_fresh(
+    user: &User,
+    client: &ClientCertificate<'_>,
+    authority: &Certificate,
+    now: OffsetDateTime,
+) -> bool {
+    let chain = user.certificate_pem().and_then(|pem| Certificate::from_pem(&pem).ok());
+    let Some(certificate) = chain.and_then(|chain| chain.into_iter().next()) else { return false };
+    let mut groups: Vec<&str> = certificate.organizations.iter().map(String::as_str).collect();
+    let mut wanted = client.organizations.to_vec();
+    groups.sort_unstable();
+    wanted.sort_unstable();
+    let left = certificate.not_after - now;
+    certificate.common_name == client.common_name
+        && groups == wanted
+        && (client.validity / 2..=client.validity).contains(&left)
+        && certificate.is_signed_by(authority)
+        && user
+            .key_pem()
+            .and_then(|key| pki::PrivateKey::from_pem(&key).ok())
+            .is_some_and(|key| key.belongs_to(&certificate))
 }
 
 /// What a joining kubelet asks for its certificate with.

@@ -5,9 +5,12 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use crate::cluster::component_config::{ComponentConfig, Defaults};
+use crate::cluster::component_config::{
+    ComponentConfig, ComponentConfigError, Defaults, Deviation,
+};
 use crate::cluster::images::Image;
 use crate::cluster::node_flags::taints_flag;
+use crate::cluster::patches::Target;
 use crate::cluster::release::{PodInfraImage, Release};
 use crate::cluster::spec::{CERTIFICATES_DIRECTORY, Cluster, MANIFESTS_DIRECTORY};
 use crate::cluster::yaml::{self, YamlError};
@@ -24,8 +27,8 @@ pub const FILE_MODE: u32 = 0o644;
 /// Key of the configuration in its ConfigMap.
 pub const CONFIG_MAP_KEY: &str = "kubelet";
 
-const KIND: &str = "KubeletConfiguration";
-const RESOLVED_CONF: &str = "/run/systemd/resolve/resolv.conf";
+pub(super) const KIND: &str = "KubeletConfiguration";
+pub(super) const RESOLVED_CONF: &str = "/run/systemd/resolve/resolv.conf";
 
 /// What the kubelet's files on one node depend on.
 #[derive(Debug, Clone)]
@@ -51,16 +54,33 @@ pub fn config_map_yaml(
     systemd_resolved: bool,
 ) -> Result<ComponentConfig, YamlError> {
     let resolved = systemd_resolved && !cluster.release.kubelet.resolv_conf_local_only;
-    render(cluster, resolved, None)
+    let (fields, deviations) = fields(cluster, resolved);
+    Ok(ComponentConfig { yaml: yaml::write(KIND, &fields)?, deviations })
 }
 
-/// `/var/lib/kubelet/config.yaml` of a node.
+/// `/var/lib/kubelet/config.yaml` of a node: the cluster's, with the operator's patches, and above all the node's own part.
+///
+/// # Errors
+/// The patches do not fit.
 pub fn config_yaml(
     cluster: &Cluster,
     node: &KubeletNode<'_>,
-) -> Result<ComponentConfig, YamlError> {
-    let endpoint = cluster.release.kubelet.instance_config.then_some(node.runtime_endpoint);
-    render(cluster, node.systemd_resolved, endpoint)
+) -> Result<ComponentConfig, ComponentConfigError> {
+    let release = &cluster.release;
+    let (fields, mut deviations) = fields(cluster, node.systemd_resolved);
+    let mut document = Value::Object(fields);
+    cluster.patches.apply(Target::KubeletConfiguration, &mut document)?;
+    let Value::Object(mut fields) = document else {
+        let reason = "it is no mapping";
+        return Err(cluster.patches.spoiled(Target::KubeletConfiguration, KIND, reason).into());
+    };
+    if release.kubelet.instance_config {
+        let mut own = Defaults::new(KIND, &mut fields);
+        let endpoint = json!(release.runtime_endpoint(node.runtime_endpoint));
+        own.force(&["containerRuntimeEndpoint"], endpoint);
+        deviations.extend(own.finish());
+    }
+    Ok(ComponentConfig { yaml: yaml::write(KIND, &fields)?, deviations })
 }
 
 /// `/var/lib/kubelet/instance-config.yaml` of a node; `None` before 1.34.
@@ -121,11 +141,8 @@ fn flags(cluster: &Cluster, node: &KubeletNode<'_>) -> Vec<(String, String)> {
     }
 }
 
-fn render(
-    cluster: &Cluster,
-    systemd_resolved: bool,
-    runtime_endpoint: Option<&str>,
-) -> Result<ComponentConfig, YamlError> {
+/// The configuration, and where the operator's wishes differ from kubeadm's.
+fn fields(cluster: &Cluster, systemd_resolved: bool) -> (Map<String, Value>, Vec<Deviation>) {
     let release = &cluster.release;
     let mut fields = zero_values(release);
     yaml::merge(&mut fields, &cluster.section.kubelet_configuration);
@@ -151,12 +168,8 @@ fn render(
     }
     // Without rotation the node's client certificate would run out in a year.
     defaults.force(&["rotateCertificates"], json!(true));
-    if let Some(endpoint) = runtime_endpoint {
-        let endpoint = json!(release.runtime_endpoint(endpoint));
-        defaults.force(&["containerRuntimeEndpoint"], endpoint);
-    }
     let deviations = defaults.finish();
-    Ok(ComponentConfig { yaml: yaml::write(KIND, &fields)?, deviations })
+    (fields, deviations)
 }
 
 /// The fields a Go program writes even when nobody set them. Unknown fields would make an older kubelet complain,

@@ -68,7 +68,7 @@ pub struct ImageFacts {
 }
 
 /// Version of kubeadm's configuration API.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ConfigApi {
     /// 1.20 and 1.21.
     V1Beta2,
@@ -79,6 +79,9 @@ pub enum ConfigApi {
 }
 
 impl ConfigApi {
+    /// All of them, oldest first.
+    pub const ALL: [Self; 3] = [Self::V1Beta2, Self::V1Beta3, Self::V1Beta4];
+
     /// The value of `apiVersion`.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -98,10 +101,18 @@ pub struct ConfigFacts {
     pub cluster_status: bool,
     /// Component arguments are an ordered list appended to the defaults, not a map merged with them.
     pub ordered_extra_args: bool,
+    /// `--patches` may change the kubelet's configuration.
+    pub patches_kubelet_configuration: bool,
+    /// `--patches` may change the Deployment of CoreDNS.
+    pub patches_coredns: bool,
+    /// `config print` fills in placeholders, and no `v` before the version, not what it finds on its machine.
+    pub config_print_placeholders: bool,
     /// The kubelet ConfigMap and its Role carry the minor version in their names.
     pub versioned_kubelet_config: bool,
     /// Group `kubeadm:cluster-admins` and its ClusterRoleBinding exist.
     pub cluster_admins_binding: bool,
+    /// An external etcd also has `httpEndpoints`, by default its endpoints.
+    pub etcd_http_endpoints: bool,
     /// ClusterRoleBinding `kubeadm:apiserver-kubelet-client` exists.
     pub apiserver_kubelet_client_binding: bool,
 }
@@ -109,6 +120,8 @@ pub struct ConfigFacts {
 /// Certificates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PkiFacts {
+    /// The kinds of private keys that the release's kubeadm makes, the default first.
+    pub encryption_algorithms: &'static [pki::Algorithm],
     /// notBefore of files under the PKI directory is five minutes in the past.
     pub backdate_certificates: bool,
     /// CA certificates carry their common name as a DNS name.

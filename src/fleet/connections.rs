@@ -1,32 +1,43 @@
 //! One connection per host, shared by everything that needs the host.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::future::join_all;
 use tokio::sync::Semaphore;
+use tokio::task::JoinError;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::inventory::Host;
 use crate::ssh::{Connection, Connector, Shared, SshError};
 
+/// Most connections that are being set up at any time: more would not be up sooner, and where all begin at once each takes
+/// so long that hosts look silent.
+const CONNECTING: usize = 256;
+
 /// The connections of a run. Each host is connected to when it is first needed, and again when it is needed after its
-/// connection was lost; what ran on the lost one is not run again. A host that cannot be reached stays so for everybody who
+/// connection was lost; what ran on the lost one is not run again. Where not as many connections may be open as there are
+/// hosts, none is held open that nobody uses. A host that cannot be reached stays so for everybody who
 /// asks within the next minute.
 #[derive(Debug)]
 pub struct Fleet {
-    connector: Connector,
+    connector: Arc<Connector>,
     /// How many connections are being set up at any time.
     connecting: Semaphore,
     connections: Mutex<HashMap<String, Arc<Shared>>>,
+    /// Connections that nobody uses have been let go.
+    frugal: AtomicBool,
 }
 
 impl Fleet {
-    /// A fleet without connections that sets up at most `parallel` of them at a time.
+    /// A fleet without connections that sets up at most `parallel` of them at a time, and never more than 256.
     pub fn new(connector: Connector, parallel: usize) -> Self {
         Self {
-            connector,
-            connecting: Semaphore::new(parallel.max(1)),
+            connector: Arc::new(connector),
+            connecting: Semaphore::new(parallel.clamp(1, CONNECTING)),
             connections: Mutex::new(HashMap::new()),
+            frugal: AtomicBool::new(false),
         }
     }
 
@@ -35,24 +46,48 @@ impl Fleet {
     /// # Errors
     /// The host cannot be reached, or the fleet is closed.
     pub async fn connection(&self, host: &Host) -> Result<Connection, SshError> {
-        let connection = {
-            let mut connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(connections.entry(host.name.clone()).or_default())
-        };
+        let connection = Arc::clone(self.table().entry(host.name.clone()).or_default());
         let connect = || async {
             // The semaphore is never closed; without a permit there is only no bound.
             let _permit = self.connecting.acquire().await.ok();
-            self.connector.connect(host).await
+            // In a task of its own: whoever wants connections to many hosts would be woken for every packet of each.
+            let (connector, host) = (Arc::clone(&self.connector), host.clone());
+            let task = tokio::spawn(async move { connector.connect(&host).await });
+            let mut connecting = AbortOnDropHandle::new(task);
+            tokio::select! {
+                biased;
+                connected = &mut connecting => return connected.unwrap_or_else(|error| Err(broken(&error))),
+                () = self.connector.crowded() => self.be_frugal(),
+            }
+            connecting.await.unwrap_or_else(|error| Err(broken(&error)))
         };
-        connection.get(connect).await
+        connection.get(|| !self.connector.is_crowded(), connect).await
+    }
+
+    /// Wait until not as many connections may be open as there are hosts.
+    pub async fn crowded(&self) {
+        self.connector.crowded().await;
+    }
+
+    /// How many hosts may be connected to at once.
+    pub fn most_connections(&self) -> usize {
+        self.connector.most_connections()
+    }
+
+    /// Make room, once: connections that are made from then on are held by nobody but those who use them.
+    fn be_frugal(&self) {
+        if !self.frugal.swap(true, Ordering::Relaxed) {
+            self.table().values().for_each(|connection| connection.let_go());
+        }
+    }
+
+    fn table(&self) -> MutexGuard<'_, HashMap<String, Arc<Shared>>> {
+        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Close the connection to `host`, whose work is over: a large fleet need not be held open to its end.
     pub async fn disconnect(&self, host: &Host) {
-        let connection = {
-            let mut connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
-            connections.remove(&host.name)
-        };
+        let connection = self.table().remove(&host.name);
         if let Some(connection) = connection {
             connection.close().await;
         }
@@ -60,13 +95,15 @@ impl Fleet {
 
     /// Close every connection, those to jump hosts last. None of them is made again.
     pub async fn close(&self) {
-        let connections: Vec<Arc<Shared>> = {
-            let connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
-            connections.values().cloned().collect()
-        };
+        let connections: Vec<Arc<Shared>> = self.table().values().cloned().collect();
         join_all(connections.iter().map(|connection| connection.close())).await;
         self.connector.close().await;
     }
+}
+
+/// A task that connects ends early only by a fault of its own, or with the runtime.
+fn broken(error: &JoinError) -> SshError {
+    SshError::Lost { reason: format!("connecting broke off: {error}") }
 }
 
 /// The connection to one host of a fleet, whichever it is by the time it is needed.
@@ -88,5 +125,10 @@ impl Link {
     /// As for [`Fleet::connection`].
     pub async fn connection(&self) -> Result<Connection, SshError> {
         self.fleet.connection(&self.host).await
+    }
+
+    /// Wait until connections that nobody needs are in the way of others.
+    pub async fn crowded(&self) {
+        self.fleet.crowded().await;
     }
 }

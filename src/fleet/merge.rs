@@ -1,8 +1,9 @@
 //! The same output of many hosts, told once.
 //!
-//! What is kept of a host is bounded; what goes beyond still counts when outputs are compared.
+//! What is kept of a host is bounded, and what is kept of all; what goes beyond still counts when outputs are compared.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use aws_lc_rs::digest::{Context, SHA256};
@@ -13,6 +14,9 @@ use crate::ssh::{Exit, Stream};
 
 /// How much of a host's output is kept, in bytes.
 const KEPT: usize = 1 << 20;
+
+/// How much is kept of all hosts' outputs together, in bytes.
+const KEPT_OF_ALL: usize = 256 << 20;
 
 /// What one command prints, as it arrives.
 #[derive(Default)]
@@ -35,7 +39,8 @@ impl Default for Output {
 }
 
 impl Capture {
-    fn push(&mut self, stream: Stream, line: &str) {
+    /// Take one more line. `room` is what may still be kept of all hosts.
+    fn push(&mut self, stream: Stream, line: &str, room: &Room) {
         let output = match stream {
             Stream::Stdout => &mut self.stdout,
             Stream::Stderr => &mut self.stderr,
@@ -44,7 +49,7 @@ impl Capture {
         output.digest.update(b"\n");
         let size = line.len() + 1;
         // A line after one that did not fit would hide the gap.
-        if self.left_out == 0 && self.kept + size <= KEPT {
+        if self.left_out == 0 && self.kept + size <= KEPT && room.take(size) {
             self.kept += size;
             output.text.push_str(line);
             output.text.push('\n');
@@ -55,6 +60,20 @@ impl Capture {
 
     fn is_empty(&self) -> bool {
         self.kept == 0 && self.left_out == 0
+    }
+}
+
+/// What may still be kept, in bytes.
+struct Room(AtomicUsize);
+
+impl Room {
+    fn take(&self, bytes: usize) -> bool {
+        let less = |left: usize| left.checked_sub(bytes);
+        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok()
+    }
+
+    fn give_back(&self, bytes: usize) {
+        self.0.fetch_add(bytes, Ordering::Relaxed);
     }
 }
 
@@ -76,15 +95,21 @@ struct Group {
 }
 
 /// Groups hosts whose commands printed the same and ended alike.
-#[derive(Default)]
 pub struct Merge {
-    groups: HashMap<Key, Group>,
+    groups: Mutex<HashMap<Key, Group>>,
+    room: Room,
+}
+
+impl Default for Merge {
+    fn default() -> Self {
+        Self { groups: Mutex::default(), room: Room(AtomicUsize::new(KEPT_OF_ALL)) }
+    }
 }
 
 /// One host's part in a [`Merge`]. It counts when it is dropped: also that of a command that was given up has
 /// printed what it has.
 pub struct Part<'a> {
-    merge: &'a Mutex<Merge>,
+    merge: &'a Merge,
     host: usize,
     capture: Capture,
     exit: Option<Exit>,
@@ -92,13 +117,13 @@ pub struct Part<'a> {
 
 impl<'a> Part<'a> {
     /// The part of the host with this index.
-    pub fn new(merge: &'a Mutex<Merge>, host: usize) -> Self {
+    pub fn new(merge: &'a Merge, host: usize) -> Self {
         Self { merge, host, capture: Capture::default(), exit: None }
     }
 
     /// Take one more line.
     pub fn push(&mut self, stream: Stream, line: &str) {
-        self.capture.push(stream, line);
+        self.capture.push(stream, line, &self.merge.room);
     }
 
     /// The command ended by itself.
@@ -112,19 +137,24 @@ impl Drop for Part<'_> {
         let capture = std::mem::take(&mut self.capture);
         // A host without a word and without an end was never reached.
         if self.exit.is_some() || !capture.is_empty() {
-            let mut merge = self.merge.lock().unwrap_or_else(PoisonError::into_inner);
-            merge.add(self.host, capture, self.exit.as_ref());
+            self.merge.add(self.host, capture, self.exit.as_ref());
         }
     }
 }
 
 impl Merge {
-    fn add(&mut self, host: usize, capture: Capture, exit: Option<&Exit>) {
-        let Capture { stdout, stderr, left_out, .. } = capture;
+    fn add(&self, host: usize, capture: Capture, exit: Option<&Exit>) {
+        let Capture { stdout, stderr, kept, left_out } = capture;
         let ended = exit.map_or_else(|| "not finished".to_owned(), Exit::to_string);
         let digest = |output: Context| output.finish().as_ref().to_vec();
         let key = Key { ended, stdout: digest(stdout.digest), stderr: digest(stderr.digest) };
-        let group = self.groups.entry(key).or_insert_with(|| Group {
+        let mut groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(group) = groups.get_mut(&key) {
+            group.hosts.push(host);
+            self.room.give_back(kept);
+            return;
+        }
+        let group = Group {
             exit_code: match exit {
                 Some(Exit::Code(code)) => Some(*code),
                 Some(Exit::Signal(_)) | None => None,
@@ -132,15 +162,16 @@ impl Merge {
             stdout: stdout.text,
             stderr: stderr.text,
             left_out,
-            hosts: Vec::new(),
-        });
-        group.hosts.push(host);
+            hosts: vec![host],
+        };
+        groups.insert(key, group);
     }
 
     /// A block for each group, the largest first, so that what is out of the ordinary comes last; groups of the same
     /// size in the order of `hosts`.
     pub fn into_events(self, hosts: &[Host]) -> Vec<Event> {
-        let mut groups: Vec<(Key, Group)> = self.groups.into_iter().collect();
+        let groups = self.groups.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let mut groups: Vec<(Key, Group)> = groups.into_iter().collect();
         for (_, group) in &mut groups {
             group.hosts.sort_unstable();
         }
@@ -173,7 +204,7 @@ mod tests {
     fn capture(lines: &[(Stream, &str)]) -> Capture {
         let mut capture = Capture::default();
         for (stream, line) in lines {
-            capture.push(*stream, line);
+            capture.push(*stream, line, &Merge::default().room);
         }
         capture
     }
@@ -190,7 +221,7 @@ mod tests {
 
     #[test]
     fn the_largest_group_comes_first() {
-        let mut merge = Merge::default();
+        let merge = Merge::default();
         let out = |line| capture(&[(Stream::Stdout, line)]);
         merge.add(5, out("b"), Some(&Exit::Code(0)));
         merge.add(4, out("a"), Some(&Exit::Code(0)));
@@ -210,7 +241,7 @@ mod tests {
     #[test]
     fn how_the_two_outputs_were_mixed_does_not_matter() {
         let (out, err) = (|line| (Stream::Stdout, line), |line| (Stream::Stderr, line));
-        let mut merge = Merge::default();
+        let merge = Merge::default();
         for (host, lines) in [
             [out("1"), err("x"), out("2")],
             [err("x"), out("1"), out("2")],
@@ -230,12 +261,12 @@ mod tests {
         let of = |last: &str| {
             let mut capture = capture(&[(Stream::Stdout, "head")]);
             for line in [&long, &long, last, last] {
-                capture.push(Stream::Stdout, line);
+                capture.push(Stream::Stdout, line, &Merge::default().room);
             }
             assert!(capture.stdout.text.len() <= KEPT);
             capture
         };
-        let mut merge = Merge::default();
+        let merge = Merge::default();
         for (host, last) in ["same", "same", "other"].into_iter().enumerate() {
             merge.add(host, of(last), Some(&Exit::Code(0)));
         }
@@ -248,14 +279,29 @@ mod tests {
     }
 
     #[test]
+    fn memory_is_bounded_over_all_hosts() {
+        let merge = Merge { room: Room(AtomicUsize::new(10)), ..Merge::default() };
+        for (host, line) in ["123456", "123456", "abcd", "ABCD"].into_iter().enumerate() {
+            let mut part = Part::new(&merge, host);
+            part.push(Stream::Stdout, line);
+            part.ended(Exit::Code(0));
+        }
+        insta::assert_snapshot!(shown(merge, 4).join("\n"), @r#"
+        node-[0-1] 2 exit status 0 "123456\n" "" 0
+        node-2 1 exit status 0 "" "" 5
+        node-3 1 exit status 0 "" "" 5
+        "#);
+    }
+
+    #[test]
     fn a_part_counts_however_it_ends() {
-        let merge = Mutex::new(Merge::default());
+        let merge = Merge::default();
         let mut given_up = Part::new(&merge, 0);
         given_up.push(Stream::Stderr, "half");
         drop(given_up);
         drop(Part::new(&merge, 1));
         Part::new(&merge, 2).ended(Exit::Signal("KILL".to_owned()));
-        let shown = shown(merge.into_inner().unwrap(), 3);
+        let shown = shown(merge, 3);
         insta::assert_snapshot!(shown.join("\n"), @r#"
         node-0 1 not finished "" "half\n" 0
         node-2 1 killed by SIGKILL "" "" 0
@@ -265,7 +311,7 @@ mod tests {
     proptest! {
         #[test]
         fn every_host_is_in_one_group(printed in prop::collection::vec(0u8..3, 1..20)) {
-            let mut merge = Merge::default();
+            let merge = Merge::default();
             for (host, line) in printed.iter().enumerate() {
                 merge.add(host, capture(&[(Stream::Stdout, &line.to_string())]), Some(&Exit::Code(0)));
             }

@@ -4,6 +4,7 @@
 //! a [`Pace`] may keep further hosts from beginning.
 
 mod connections;
+mod forward;
 mod links;
 mod merge;
 mod pace;
@@ -13,6 +14,7 @@ mod step;
 mod trust;
 
 pub use connections::{Fleet, Link};
+pub use forward::{Forward, Service};
 pub use links::{Dial, LinkState, Place, try_links};
 pub use merge::{Merge, Part};
 pub use pace::{BadShare, Budget, Pace, Share};

@@ -103,8 +103,11 @@ impl Step {
         let work = &work;
         let outcomes = run_all(hosts, &self.pace, &self.cancel, announce, |host| async move {
             let started = Instant::now();
-            self.reporter
-                .emit(Event::PhaseStarted { host: host.name.clone(), phase: self.name.to_owned() });
+            self.reporter.emit(Event::PhaseStarted {
+                host: host.name.clone(),
+                phase: self.name.to_owned(),
+                after: None,
+            });
             let task = Task { host, step: self, changes: AtomicUsize::new(0) };
             let outcome = self.limited(work(&task), &task).await;
             let failed = matches!(outcome, Outcome::Failed { .. });

@@ -2,6 +2,7 @@
 //!
 //! It must never decide what is valid; the rules do that.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io;
 use std::ops::Range;
@@ -10,9 +11,10 @@ use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use toml::Spanned;
 
 use super::program::ProgramError;
+use crate::report::printable;
 
 /// Where something stands in the document, in bytes.
-pub(super) type Span = Range<usize>;
+pub(crate) type Span = Range<usize>;
 
 /// More problems than this are counted, not shown: they rarely have separate causes.
 const SHOWN: usize = 20;
@@ -63,7 +65,7 @@ pub struct Mistakes {
 }
 
 impl Mistakes {
-    pub(super) fn new(origin: &str, text: &str, mut problems: Vec<Problem>) -> Self {
+    pub(crate) fn new(origin: &str, text: &str, mut problems: Vec<Problem>) -> Self {
         problems.sort_by_key(|problem| problem.span.start);
         Self { origin: origin.to_owned(), text: text.to_owned(), problems }
     }
@@ -80,11 +82,12 @@ impl Mistakes {
 
     fn render(&self, colour: bool) -> String {
         let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
+        let (origin, text) = (printable(&self.origin), harmless(&self.text));
         let mut blocks: Vec<String> = self
             .problems
             .iter()
             .take(SHOWN)
-            .map(|problem| problem.render(&renderer, &self.origin, &self.text))
+            .map(|problem| problem.render(&renderer, &origin, &text))
             .collect();
         if self.problems.len() > SHOWN {
             blocks.push(format!("and {} more", self.problems.len() - SHOWN));
@@ -101,7 +104,7 @@ impl fmt::Display for Mistakes {
 
 /// What a rule has against a value, before anyone knows where the value stands.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Fault {
+pub(crate) struct Fault {
     title: String,
     label: String,
     help: Option<String>,
@@ -109,42 +112,42 @@ pub(super) struct Fault {
 
 impl Fault {
     /// `title` says what is wrong, `label` what was expected (it stands next to the caret).
-    pub(super) fn new(title: impl Into<String>, label: impl Into<String>) -> Self {
+    pub(crate) fn new(title: impl Into<String>, label: impl Into<String>) -> Self {
         Self { title: title.into(), label: label.into(), help: None }
     }
 
     /// For what the design promises and this version does not do.
-    pub(super) fn unsupported(what: &str) -> Self {
+    pub(crate) fn unsupported(what: &str) -> Self {
         Self::new(format!("{what} is not supported yet"), "not supported yet")
     }
 
-    pub(super) fn help(mut self, help: impl Into<String>) -> Self {
+    pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
     }
 
     /// Adds `did you mean ...` when there is something to suggest.
-    pub(super) fn suggest(self, nearest: Option<&str>) -> Self {
+    pub(crate) fn suggest(self, nearest: Option<&str>) -> Self {
         match nearest {
             Some(nearest) => self.help(format!("did you mean {}?", quoted(nearest))),
             None => self,
         }
     }
 
-    pub(super) fn at(self, span: Span) -> Problem {
+    pub(crate) fn at(self, span: Span) -> Problem {
         let Self { title, label, help } = self;
         Problem { title, label, span, also: Vec::new(), help }
     }
 
     /// The one-line form, for errors without a document.
-    pub(super) fn into_title(self) -> String {
+    pub(crate) fn into_title(self) -> String {
         self.title
     }
 }
 
 /// One mistake, and the places it concerns.
 #[derive(Debug)]
-pub(super) struct Problem {
+pub(crate) struct Problem {
     title: String,
     label: String,
     span: Span,
@@ -154,7 +157,7 @@ pub(super) struct Problem {
 
 impl Problem {
     /// Points at a second place.
-    pub(super) fn also(mut self, span: Span, label: impl Into<String>) -> Self {
+    pub(crate) fn also(mut self, span: Span, label: impl Into<String>) -> Self {
         self.also.push((span, label.into()));
         self
     }
@@ -166,11 +169,26 @@ impl Problem {
             AnnotationKind::Context.span(first_line(text, span)).label(label.as_str())
         });
         let group = Level::ERROR
-            .primary_title(self.title.as_str())
+            .primary_title(harmless(&self.title))
             .element(snippet.annotations(others))
             .elements(self.help.as_deref().map(|help| Level::HELP.message(help)));
         renderer.render(&[group])
     }
+}
+
+/// Text whose characters keep their places. The renderer of snippets shows ASCII's control characters as pictures and lets
+/// the others through, some of which begin a sequence for a terminal.
+fn harmless(text: &str) -> Cow<'_, str> {
+    let is_control = |c: char| c.is_control() && !c.is_ascii();
+    if !text.contains(is_control) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        // As many bytes as it had.
+        if is_control(c) { shown.push_str(&"?".repeat(c.len_utf8())) } else { shown.push(c) }
+    }
+    Cow::Owned(shown)
 }
 
 /// A caret under one line says where; brackets around a whole table do not.
@@ -183,23 +201,27 @@ fn first_line(text: &str, span: &Span) -> Span {
 
 /// The problems found so far.
 #[derive(Debug, Default)]
-pub(super) struct Problems(Vec<Problem>);
+pub(crate) struct Problems(Vec<Problem>);
 
 impl Problems {
-    pub(super) fn push(&mut self, problem: Problem) {
+    pub(crate) fn push(&mut self, problem: Problem) {
         self.0.push(problem);
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(super) fn extend(&mut self, problems: impl IntoIterator<Item = Problem>) {
+        self.0.extend(problems);
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    pub(super) fn into_vec(self) -> Vec<Problem> {
+    pub(crate) fn into_vec(self) -> Vec<Problem> {
         self.0
     }
 
     /// Applies a rule to a value; a fault is recorded at the value's place.
-    pub(super) fn check<T, U>(
+    pub(crate) fn check<T, U>(
         &mut self,
         value: &Spanned<T>,
         rule: impl FnOnce(&T) -> Result<U, Fault>,
@@ -214,7 +236,7 @@ impl Problems {
     }
 
     /// [`Self::check`] for a key that may be absent.
-    pub(super) fn check_opt<T, U>(
+    pub(crate) fn check_opt<T, U>(
         &mut self,
         value: Option<&Spanned<T>>,
         rule: impl FnOnce(&T) -> Result<U, Fault>,
@@ -223,7 +245,7 @@ impl Problems {
     }
 
     /// [`Self::check`] for a key that must be there; `table` is the header it is missing from.
-    pub(super) fn required<'a, T>(
+    pub(crate) fn required<'a, T>(
         &mut self,
         table: &Span,
         key: &str,
@@ -237,7 +259,7 @@ impl Problems {
     }
 
     /// Reports every key of `keys` that is present as not supported yet.
-    pub(super) fn unsupported<T>(&mut self, keys: &[(&str, &Option<Spanned<T>>)]) {
+    pub(crate) fn unsupported<T>(&mut self, keys: &[(&str, &Option<Spanned<T>>)]) {
         for (key, value) in keys {
             if let Some(value) = value {
                 self.push(Fault::unsupported(&format!("`{key}`")).at(value.span()));
@@ -247,7 +269,7 @@ impl Problems {
 }
 
 /// A value as messages repeat it: in backquotes, cut when long, without control characters.
-pub(super) fn quoted(value: &str) -> String {
+pub(crate) fn quoted(value: &str) -> String {
     let mut text = String::from("`");
     for (count, character) in value.chars().enumerate() {
         if count == QUOTED {

@@ -19,6 +19,7 @@ mod ranges;
 mod read;
 mod resolve;
 mod rules;
+mod section;
 mod selection;
 mod source;
 mod ssh;
@@ -28,10 +29,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub(crate) use error::{Fault, Problem, Problems, quoted};
 pub use error::{InventoryError, Mistakes};
 pub use model::*;
 pub use program::ProgramError;
 pub use ranges::fold_hosts;
+pub(crate) use resolve::use_etcd_hosts;
+pub(crate) use rules::{advertise_address, endpoint, host_name, kubernetes_version, taint};
+pub(crate) use section::cluster_section;
 pub use selection::{SelectionError, Sources, select};
 pub use source::{is_standard_input, origin};
 pub use ssh::*;
@@ -51,6 +56,11 @@ pub fn parse_duration(text: &str) -> Result<Duration, &'static str> {
     let number = text.parse().map_or_else(|_| Number::Text(text.to_owned()), Number::Integer);
     rules::duration(&number)
         .map_err(|_| "expected seconds (15) or a number with a unit (500ms, 15s, 2m, 1h)")
+}
+
+/// A release of Kubernetes as inventories and the command line write it: `1.36.2`, with a `v` or without.
+pub fn parse_version(text: &str) -> Result<KubernetesVersion, String> {
+    kubernetes_version(text).map_err(error::Fault::into_title)
 }
 
 /// Reads an inventory from text: JSON where it begins with `{` or `origin` ends with `.json`, else

@@ -18,6 +18,8 @@ use super::ssh::{JumpHost, SshSettings};
 pub struct Inventory {
     /// The directory relative paths in the document refer to.
     pub directory: PathBuf,
+    /// `kubeadm_config`: absolute path of a file of kubeadm's documents that takes the place of `[cluster]`.
+    pub kubeadm_config: Option<PathBuf>,
     /// `[cluster]`; absent when the inventory is only used for `exec` and the like.
     pub cluster: Option<ClusterSection>,
     /// Hosts in document order, ranges expanded. Names are unique, and so are addresses together with
@@ -27,6 +29,8 @@ pub struct Inventory {
     pub jump_hosts: BTreeMap<String, JumpHost>,
     /// `[artifacts]`.
     pub artifacts: Artifacts,
+    /// `[registries.NAME]`, by name.
+    pub registries: Vec<RegistrySection>,
     /// `[[files]]`.
     pub files: Vec<FileSection>,
     /// `[[manifests]]`: paths of YAML files, absolute.
@@ -46,7 +50,8 @@ pub struct Host {
     pub name: String,
     /// Where SSH connects: an IP address or a DNS name.
     pub address: String,
-    /// The address the cluster uses; default is the host's own default-route address.
+    /// The address the cluster uses; default is the host's own default-route address, and for a host of role `etcd`
+    /// the address that SSH connects to, where that is one.
     pub advertise_address: Option<IpAddr>,
     /// The host's one role.
     pub role: Role,
@@ -63,6 +68,13 @@ pub struct Host {
     pub ssh: SshSettings,
     /// Free variables for templates (groups first, host wins).
     pub vars: Map<String, Value>,
+}
+
+impl Host {
+    /// Whether it cannot be a member of etcd for want of an address that others know.
+    pub fn is_etcd_without_address(&self) -> bool {
+        self.role == Role::Etcd && self.advertise_address.is_none()
+    }
 }
 
 /// A host's one role.
@@ -130,6 +142,34 @@ pub struct Endpoint {
     pub port: Option<u16>,
 }
 
+/// `[cluster.load_balancer]`: what serves the control plane's endpoint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoadBalancer {
+    /// `kind`, and what belongs to it.
+    pub kind: LoadBalancerKind,
+    /// `address`: the virtual address, which one of the hosts has at a time.
+    pub address: Option<IpAddr>,
+    /// `interface`: the one that gets the virtual address; `None` means detect.
+    pub interface: Option<String>,
+    /// `hosts`: names of the hosts that serve it (a selection, already resolved), never empty.
+    pub hosts: Vec<String>,
+}
+
+/// `kind` in `[cluster.load_balancer]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LoadBalancerKind {
+    /// `haproxy`, with keepalived where there is a virtual address.
+    Haproxy {
+        /// `virtual_router_id`: what tells keepalived's group from others in the network; default 51.
+        virtual_router_id: u8,
+    },
+    /// `kube-vip`, a static pod on every control plane.
+    KubeVip {
+        /// `image`.
+        image: String,
+    },
+}
+
 /// `[cluster]`: what kubeadm's ClusterConfiguration carries, in snake_case, defaults filled in.
 #[derive(Debug, Clone)]
 pub struct ClusterSection {
@@ -139,10 +179,21 @@ pub struct ClusterSection {
     pub kubernetes_version: KubernetesVersion,
     /// `control_plane_endpoint`.
     pub control_plane_endpoint: Option<Endpoint>,
+    /// `[cluster.load_balancer]`: what serves the endpoint, where that is not somebody else's business.
+    pub load_balancer: Option<LoadBalancer>,
     /// `image_repository`; `None` means the release's default.
     pub image_repository: Option<String>,
     /// `cri_socket`, used for every host; `None` means detect.
     pub cri_socket: Option<String>,
+    /// `encryption_algorithm`, of the keys that are made; default RSA-2048.
+    pub encryption_algorithm: EncryptionAlgorithm,
+    /// `certificate_validity_period`; default a year (8760 hours).
+    pub certificate_validity_period: Duration,
+    /// `ca_certificate_validity_period`; default ten years (87600 hours).
+    pub ca_certificate_validity_period: Duration,
+    /// `[cluster.pki] directory`: an absolute directory on the workstation with authorities, certificates and keys; no
+    /// key in it can be read by others.
+    pub pki_directory: Option<PathBuf>,
     /// `[cluster.networking]`.
     pub networking: Networking,
     /// `[cluster.api_server]`.
@@ -153,6 +204,8 @@ pub struct ClusterSection {
     pub scheduler: ExtraArgs,
     /// `[cluster.etcd]`.
     pub etcd: Etcd,
+    /// `extra_volumes` and `extra_envs` of the components.
+    pub extras: ComponentExtras,
     /// `[cluster.dns]`.
     pub dns: Addon,
     /// `[cluster.proxy]` (only `disabled`).
@@ -163,6 +216,41 @@ pub struct ClusterSection {
     pub kubelet_configuration: Map<String, Value>,
     /// `[cluster.kube_proxy_configuration]`, verbatim KubeProxyConfiguration fields.
     pub kube_proxy_configuration: Map<String, Value>,
+    /// `patches`: an absolute directory on the workstation with patches as kubeadm has them.
+    pub patches: Option<PathBuf>,
+}
+
+/// kubeadm's `encryptionAlgorithm`: what private keys are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum EncryptionAlgorithm {
+    /// `RSA-2048`, the default.
+    #[default]
+    Rsa2048,
+    /// `RSA-3072`.
+    Rsa3072,
+    /// `RSA-4096`.
+    Rsa4096,
+    /// `ECDSA-P256`.
+    EcdsaP256,
+    /// `ECDSA-P384`.
+    EcdsaP384,
+}
+
+impl EncryptionAlgorithm {
+    /// All of them.
+    pub const ALL: [Self; 5] =
+        [Self::Rsa2048, Self::Rsa3072, Self::Rsa4096, Self::EcdsaP256, Self::EcdsaP384];
+
+    /// kubeadm's name of it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Rsa2048 => "RSA-2048",
+            Self::Rsa3072 => "RSA-3072",
+            Self::Rsa4096 => "RSA-4096",
+            Self::EcdsaP256 => "ECDSA-P256",
+            Self::EcdsaP384 => "ECDSA-P384",
+        }
+    }
 }
 
 /// `[cluster.timeouts]`: how long is waited for what, kubeadm's names and defaults.
@@ -176,6 +264,8 @@ pub struct Timeouts {
     pub discovery: Duration,
     /// `tls_bootstrap`: a joining kubelet's certificate and Node; 5 minutes.
     pub tls_bootstrap: Duration,
+    /// `etcd_api_call`: a change of etcd's members, and a member that is to become healthy; 2 minutes.
+    pub etcd_api_call: Duration,
 }
 
 impl Default for Timeouts {
@@ -185,8 +275,46 @@ impl Default for Timeouts {
             kubelet_health_check: Duration::from_secs(240),
             discovery: Duration::from_secs(300),
             tls_bootstrap: Duration::from_secs(300),
+            etcd_api_call: Duration::from_secs(120),
         }
     }
+}
+
+/// What the containers of the control plane get besides arguments.
+#[derive(Debug, Clone, Default)]
+pub struct ComponentExtras {
+    /// `[cluster.api_server]`.
+    pub api_server: Extras,
+    /// `[cluster.controller_manager]`.
+    pub controller_manager: Extras,
+    /// `[cluster.scheduler]`.
+    pub scheduler: Extras,
+    /// `[cluster.etcd]`, which has no volumes.
+    pub etcd: Extras,
+}
+
+/// What one component's container gets besides arguments.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Extras {
+    /// `extra_volumes`, names unique.
+    pub volumes: Vec<ExtraVolume>,
+    /// `extra_envs`: names and values, names unique.
+    pub envs: Vec<(String, String)>,
+}
+
+/// A host path that is mounted into a component's container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExtraVolume {
+    /// `name`; that of one of kubeadm's own volumes takes its place.
+    pub name: String,
+    /// `host_path`, absolute.
+    pub host_path: String,
+    /// `mount_path`, absolute.
+    pub mount_path: String,
+    /// `read_only`.
+    pub read_only: bool,
+    /// `path_type`, as `DirectoryOrCreate`; empty when nothing is checked or made.
+    pub path_type: String,
 }
 
 /// Command-line arguments of a control-plane component, in document order, names without dashes.
@@ -214,7 +342,7 @@ pub struct ApiServer {
     pub cert_sans: Vec<String>,
 }
 
-/// `[cluster.etcd]` (stacked etcd).
+/// `[cluster.etcd]`.
 #[derive(Debug, Clone)]
 pub struct Etcd {
     /// `data_dir`, default `/var/lib/etcd`.
@@ -229,6 +357,57 @@ pub struct Etcd {
     pub server_cert_sans: Vec<String>,
     /// `peer_cert_sans`.
     pub peer_cert_sans: Vec<String>,
+    /// `manager`: what runs the members on hosts of role `etcd`.
+    pub manager: EtcdManager,
+    /// An etcd that does not run on the control planes; `None` for one that does.
+    pub external: Option<ExternalEtcd>,
+}
+
+/// What runs etcd on a host of role `etcd`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum EtcdManager {
+    /// A kubelet that knows no API server, as a static pod: kubeadm's documented way.
+    #[default]
+    Kubelet,
+    /// systemd, as a service; no container runtime is needed.
+    Systemd,
+}
+
+impl EtcdManager {
+    /// The word used in inventories.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Kubelet => "kubelet",
+            Self::Systemd => "systemd",
+        }
+    }
+}
+
+/// An etcd that does not run on the control planes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExternalEtcd {
+    /// Where API servers reach it: `https://host:port`, in order.
+    pub endpoints: Vec<String>,
+    /// Whose it is.
+    pub owner: EtcdOwner,
+}
+
+/// Who looks after an external etcd.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EtcdOwner {
+    /// fleetadm: its members are the inventory's hosts of role `etcd`.
+    Inventory,
+    /// Somebody else: `[cluster.etcd.external]`, with what API servers need to be let in.
+    SomebodyElse(EtcdClientFiles),
+}
+
+/// Absolute paths on the workstation; all `None` for an etcd without TLS.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EtcdClientFiles {
+    /// `ca_file`: the authority of its servers.
+    pub ca: Option<PathBuf>,
+    /// `cert_file` and `key_file`: who the API servers are to it.
+    pub client: Option<(PathBuf, PathBuf)>,
 }
 
 /// `[cluster.dns]`, `[cluster.proxy]`.
@@ -242,13 +421,38 @@ pub struct Addon {
     pub image_tag: Option<String>,
 }
 
-/// `[artifacts]`: absolute directories on the workstation.
+/// `[artifacts]`.
 #[derive(Debug, Clone, Default)]
 pub struct Artifacts {
-    /// Holds `kubelet` and `kubectl`.
-    pub binaries: Option<PathBuf>,
-    /// Holds `*.tar` images.
+    /// Where `kubelet` and `kubectl` come from, and etcd.
+    pub binaries: Option<Binaries>,
+    /// `images`: an absolute directory on the workstation, which holds `*.tar` images.
     pub images: Option<PathBuf>,
+}
+
+/// Where hosts get binaries from.
+#[derive(Debug, Clone)]
+pub enum Binaries {
+    /// `binaries`: an absolute directory on the workstation.
+    Directory(PathBuf),
+    /// `url`: a mirror that hosts ask themselves.
+    Mirror {
+        /// What the names of the binaries are put behind, with a slash.
+        url: String,
+        /// `checksums`: SHA-256 in lower-case hex by name; `kubelet` and `kubectl` are among them.
+        sha256: BTreeMap<String, String>,
+    },
+}
+
+/// One `[registries.NAME]` table: where else containerd looks for a registry's images.
+#[derive(Debug, Clone)]
+pub struct RegistrySection {
+    /// As it stands in names of images, `HOST` or `HOST:PORT`; `_default` means those that have no table of their own.
+    pub name: String,
+    /// URLs in the order in which they are asked, before the registry itself. There is at least one.
+    pub mirrors: Vec<String>,
+    /// `ca_file`: the authority of the mirrors' certificates; absolute path on the workstation.
+    pub ca_file: Option<PathBuf>,
 }
 
 /// One `[[files]]` entry.

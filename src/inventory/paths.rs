@@ -1,6 +1,8 @@
 //! Paths on the workstation: `~`, relative to the inventory, and whether something is there.
 
 use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use super::error::{Fault, quoted};
@@ -48,6 +50,18 @@ impl Paths {
         }
     }
 
+    /// A file that can be opened, and by nobody but its owner.
+    pub(super) fn private_file(&self, text: &str) -> Result<PathBuf, Fault> {
+        let path = self.file(text)?;
+        let mode = fs::metadata(&path).map_or(0, |metadata| metadata.permissions().mode() & 0o777);
+        if mode & 0o077 == 0 {
+            return Ok(path);
+        }
+        let title = format!("{} can be read by others", quoted(&path.to_string_lossy()));
+        let fault = Fault::new(title, format!("its mode is {mode:04o}"));
+        Err(fault.help("a private key is its owner's alone: `chmod 600` it"))
+    }
+
     /// A directory that can be listed.
     pub(super) fn directory_at(&self, text: &str) -> Result<PathBuf, Fault> {
         let path = self.expand(text)?;
@@ -56,6 +70,44 @@ impl Paths {
             Err(error) => Err(unusable(&path, &error.to_string(), "directory")),
         }
     }
+
+    /// A directory in which nobody but the owner can read a private key (`*.key`, `*.conf`).
+    pub(super) fn directory_with_private_keys(&self, text: &str) -> Result<PathBuf, Fault> {
+        let path = self.directory_at(text)?;
+        match exposed_key(&path, DEEPEST) {
+            Ok(None) => Ok(path),
+            Ok(Some((key, mode))) => {
+                let key = quoted(&key.to_string_lossy());
+                let fault = format!("others can read the key in {key}: its mode is {mode:04o}");
+                Err(Fault::new(fault, "expected keys that only you can read")
+                    .help(format!("chmod 600 {key}")))
+            }
+            Err(error) => Err(unusable(&path, &error.to_string(), "directory")),
+        }
+    }
+}
+
+/// A PKI has directories for hosts in it, with `pki` below, and `etcd` below that.
+const DEEPEST: usize = 4;
+
+/// A file with a key in it, by its name, that others than its owner can read.
+fn exposed_key(directory: &Path, deepest: usize) -> io::Result<Option<(PathBuf, u32)>> {
+    for entry in fs::read_dir(directory)? {
+        let path = entry?.path();
+        let metadata = fs::metadata(&path)?;
+        let mode = metadata.permissions().mode() & 0o7777;
+        let has_key = path.extension().is_some_and(|kind| kind == "key" || kind == "conf");
+        if metadata.is_file() && has_key && mode & 0o077 != 0 {
+            return Ok(Some((path, mode)));
+        }
+        if metadata.is_dir()
+            && deepest > 1
+            && let Some(found) = exposed_key(&path, deepest - 1)?
+        {
+            return Ok(Some(found));
+        }
+    }
+    Ok(None)
 }
 
 fn unusable(path: &Path, why: &str, wanted: &str) -> Fault {
@@ -70,6 +122,22 @@ fn unusable(path: &Path, why: &str, wanted: &str) -> Fault {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn keys_that_others_can_read_are_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let key = directory.path().join("cp-1/pki/etcd/peer.key");
+        fs::create_dir_all(key.parent().unwrap()).unwrap();
+        fs::write(&key, "").unwrap();
+        let paths = Paths { directory: directory.path().to_owned(), home: None };
+        let check = |mode| {
+            fs::set_permissions(&key, fs::Permissions::from_mode(mode)).unwrap();
+            paths.directory_with_private_keys(".").is_ok()
+        };
+        assert!(check(0o600) && check(0o400) && !check(0o640) && !check(0o604));
+        fs::write(directory.path().join("ca.crt"), "").unwrap();
+        assert!(check(0o600), "certificates are public");
+    }
 
     #[test]
     fn expands() {

@@ -1,5 +1,8 @@
 //! The nearest known word to a mistyped one.
 
+/// No word that anybody means is longer, in bytes. Comparing takes time with the square of the length.
+const LONGEST: usize = 100;
+
 /// The candidate that `word` most likely meant, if any is near enough to be worth saying.
 ///
 /// Case, `-` and `_` do not count, so kubeadm's `podSubnet` finds `pod_subnet`.
@@ -7,6 +10,9 @@ pub(crate) fn nearest<'a>(
     word: &str,
     candidates: impl IntoIterator<Item = &'a str>,
 ) -> Option<&'a str> {
+    if word.len() > LONGEST {
+        return None;
+    }
     let word = plain(word);
     let limit = (word.len() / 3).max(1);
     candidates
@@ -56,5 +62,6 @@ mod tests {
         ] {
             assert_eq!(nearest(typed, keys), meant, "{typed}");
         }
+        assert_eq!(nearest(&"-".repeat(1 << 20), keys), None);
     }
 }

@@ -116,14 +116,20 @@ impl ApiClient {
         port: u16,
         credentials: &Credentials,
     ) -> Result<Self, ApiError> {
-        let mut config = kube::Config::new(base_uri("https", host, port)?);
-        config.root_cert = Some(ca_certificates(&credentials.ca)?);
-        config.tls_server_name = Some(SERVER_NAME.to_owned());
-        config.auth_info.client_certificate_data = Some(STANDARD.encode(&credentials.certificate));
-        config.auth_info.client_key_data =
-            Some(SecretString::from(STANDARD.encode(&credentials.key)));
-        let connector = Connector::new(dial, host, port);
-        Ok(Self { client: http_client(&config, connector)?, timing: Timing::default() })
+        let client = tls_client(dial, host, port, SERVER_NAME, credentials)?;
+        Ok(Self { client, timing: Timing::default() })
+    }
+
+    /// The same, but the server must vouch for this name or address, as it must for clients that know it by no other.
+    pub fn of_name(
+        dial: Arc<dyn Dial>,
+        host: &str,
+        port: u16,
+        name: &str,
+        credentials: &Credentials,
+    ) -> Result<Self, ApiError> {
+        let client = tls_client(dial, host, port, name, credentials)?;
+        Ok(Self { client, timing: Timing::default() })
     }
 
     /// The same client with other limits.
@@ -250,7 +256,7 @@ impl ApiClient {
     }
 }
 
-const JSON: &str = "application/json";
+pub(super) const JSON: &str = "application/json";
 
 /// One request that can be sent again. Its body may hold a secret, so it is wiped when dropped.
 pub(super) struct Call {
@@ -259,6 +265,9 @@ pub(super) struct Call {
     path: String,
     body: Option<(&'static str, Zeroizing<Vec<u8>>)>,
 }
+
+/// Who asks, for the API server's audit log and the managers of an object's fields.
+const USER_AGENT: &str = concat!("fleetadm/", env!("CARGO_PKG_VERSION"));
 
 impl Call {
     pub(super) fn get(action: String, path: String) -> Self {
@@ -283,6 +292,7 @@ impl Call {
             request = request.header(header::CONTENT_TYPE, *content_type);
             bytes.clone_from(body);
         }
+        request = request.header(header::USER_AGENT, USER_AGENT);
         request.header(header::ACCEPT, "application/json, */*").body(bytes).map_err(|error| {
             ApiError::Request { action: action.to_owned(), source: kube::Error::HttpError(error) }
         })
@@ -304,6 +314,58 @@ pub(super) fn base_uri(scheme: &str, host: &str, port: u16) -> Result<http::Uri,
     format!("{scheme}://{authority}")
         .parse()
         .map_err(|error| ApiError::Setup { problem: format!("address {authority:?}: {error}") })
+}
+
+/// A client of `host:port` as `dial` sees it, over TLS with a client certificate; the server's certificate must be for
+/// `server_name`.
+pub(crate) fn tls_client(
+    dial: Arc<dyn Dial>,
+    host: &str,
+    port: u16,
+    server_name: &str,
+    credentials: &Credentials,
+) -> Result<kube::Client, ApiError> {
+    let tls = Tls {
+        server_name,
+        ca: Some(&credentials.ca),
+        client: Some((&credentials.certificate, &credentials.key)),
+    };
+    client_of(dial, host, port, Some(tls))
+}
+
+/// How a server proves who it is, and how we do.
+pub(crate) struct Tls<'a> {
+    /// The name its certificate must be for.
+    pub server_name: &'a str,
+    /// Its authority, PEM; `None` for those the workstation trusts anyway.
+    pub ca: Option<&'a [u8]>,
+    /// Our certificate and its key, PEM, where it asks for one.
+    pub client: Option<(&'a [u8], &'a [u8])>,
+}
+
+/// A client of `host:port` as `dial` sees it; without TLS where none is given.
+pub(crate) fn client_of(
+    dial: Arc<dyn Dial>,
+    host: &str,
+    port: u16,
+    tls: Option<Tls<'_>>,
+) -> Result<kube::Client, ApiError> {
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let mut config = kube::Config::new(base_uri(scheme, host, port)?);
+    match tls {
+        // Nothing is verified; without this the workstation's own trust store would be read.
+        None => config.root_cert = Some(Vec::new()),
+        Some(tls) => {
+            config.root_cert = tls.ca.map(ca_certificates).transpose()?;
+            config.tls_server_name = Some(tls.server_name.to_owned());
+            if let Some((certificate, key)) = tls.client {
+                config.auth_info.client_certificate_data = Some(STANDARD.encode(certificate));
+                let key = SecretString::from(STANDARD.encode(key));
+                config.auth_info.client_key_data = Some(key);
+            }
+        }
+    }
+    http_client(&config, Connector::new(dial, host, port))
 }
 
 pub(super) fn http_client(

@@ -4,6 +4,8 @@ use std::error::Error as StdError;
 use std::io;
 use std::time::Duration;
 
+use crate::report::printable;
+
 /// Why something with the API server did not work.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -46,7 +48,7 @@ pub enum ApiError {
         action: String,
     },
     /// An operator's manifest is not YAML.
-    #[error("{file} is not YAML: {problem}")]
+    #[error("{file} is not YAML: {}", printable(problem))]
     ManifestSyntax {
         /// The file as the operator named it.
         file: String,
@@ -54,7 +56,7 @@ pub enum ApiError {
         problem: String,
     },
     /// One document of an operator's manifest cannot be applied.
-    #[error("{file}, document {document}{}: {problem}", what.as_deref().map(|w| format!(" ({w})")).unwrap_or_default())]
+    #[error("{file}, document {document}{}: {}", what.as_deref().map(|w| format!(" ({})", printable(w))).unwrap_or_default(), printable(problem))]
     Manifest {
         /// The file as the operator named it.
         file: String,
@@ -73,6 +75,15 @@ impl ApiError {
         match self {
             Self::Request { source: kube::Error::Api(status), .. } => Some(status.code),
             _ => None,
+        }
+    }
+
+    /// What went wrong, without what was tried.
+    pub fn reason(&self) -> String {
+        match self {
+            Self::Request { source, .. } => describe(source),
+            Self::TimedOut { last, .. } => last.clone(),
+            other => other.to_string(),
         }
     }
 
@@ -139,7 +150,7 @@ fn causes(error: &kube::Error) -> impl Iterator<Item = &(dyn StdError + 'static)
 }
 
 /// The failure in one line: the server's own words, or the chain of causes without repetition.
-pub(super) fn describe(error: &kube::Error) -> String {
+pub(crate) fn describe(error: &kube::Error) -> String {
     if let kube::Error::Api(status) = error {
         return match (status.message.trim(), status.code) {
             ("", code) => format!("the API server answered {code} {}", status.reason),

@@ -75,7 +75,7 @@ impl HealthEndpoint {
         let client = self.client(dial)?;
         let action = format!("see {} healthy at {}", self.component, self.url());
         poll.until(cancel, &action, || async {
-            Ok(match self.ask(&client).await {
+            Ok(match self.ask(&client, REQUEST).await {
                 Ok(()) => Attempt::Done(()),
                 Err(problem) => Attempt::NotYet(problem),
             })
@@ -84,14 +84,10 @@ impl HealthEndpoint {
         Ok(start.elapsed())
     }
 
-    /// Ask once.
-    pub async fn check(&self, dial: Arc<dyn Dial>) -> Result<(), ApiError> {
-        let client = self.client(dial)?;
-        self.ask(&client).await.map_err(|last| ApiError::TimedOut {
-            action: format!("see {} healthy at {}", self.component, self.url()),
-            waited: Duration::ZERO,
-            last,
-        })
+    /// Ask once, and take no answer in this time for one. Why it is not healthy, for people.
+    pub async fn check(&self, dial: Arc<dyn Dial>, within: Duration) -> Result<(), String> {
+        let client = self.client(dial).map_err(|error| error.to_string())?;
+        self.ask(&client, within).await.map_err(|reason| format!("{}: {reason}", self.url()))
     }
 
     fn client(&self, dial: Arc<dyn Dial>) -> Result<kube::Client, ApiError> {
@@ -104,15 +100,22 @@ impl HealthEndpoint {
     }
 
     /// The body is not read: it comes from an endpoint nobody vouches for, and the status says it all.
-    async fn ask(&self, client: &kube::Client) -> Result<(), String> {
+    async fn ask(&self, client: &kube::Client, within: Duration) -> Result<(), String> {
         let request = Request::get(&self.path).body(Body::empty()).map_err(|e| e.to_string())?;
-        match timeout(REQUEST, client.send(request)).await {
+        match timeout(within, client.send(request)).await {
             Ok(Ok(response)) if response.status().as_u16() == 200 => Ok(()),
             Ok(Ok(response)) => Err(format!("it answered {}", response.status())),
             Ok(Err(error)) => Err(describe(&error)),
-            Err(_) => Err(format!("no answer within {REQUEST:.0?}")),
+            Err(_) => Err(format!("no answer within {within:.0?}")),
         }
     }
+}
+
+/// Which checks fail, of an API server that has answered `/readyz` or `/livez` with a list of them; none where that is no
+/// such answer.
+pub fn failed_checks(answer: &str) -> Vec<&str> {
+    let failed = answer.split("[-]").skip(1);
+    failed.filter_map(|rest| rest.split_whitespace().next()).collect()
 }
 
 /// Ask the API server's `/livez` or `/healthz` until it says ok. Returns how long it took.
@@ -180,19 +183,26 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn says_what_it_waited_for_and_what_came_last() {
+    async fn says_where_it_asked_and_what_came() {
         let dial = scripted(vec![Some("503 Service Unavailable")]);
         let kubelet = HealthEndpoint::kubelet("127.0.0.1", 10248);
-        let error = kubelet.check(dial).await.unwrap_err().to_string();
-        assert!(error.contains("kubelet healthy at http://127.0.0.1:10248/healthz"), "{error}");
-        assert!(error.contains("503"), "{error}");
+        let error = kubelet.check(dial, REQUEST).await.unwrap_err();
+        insta::assert_snapshot!(error, @"http://127.0.0.1:10248/healthz: it answered 503 Service Unavailable");
     }
 
     #[tokio::test]
     async fn a_refused_connection_is_named() {
         let kubelet = HealthEndpoint::kubelet("127.0.0.1", 10248);
-        let error = kubelet.check(scripted(vec![None])).await.unwrap_err().to_string();
+        let error = kubelet.check(scripted(vec![None]), REQUEST).await.unwrap_err();
         assert!(error.contains("connection refused"), "{error}");
+    }
+
+    #[test]
+    fn failed_checks_are_picked_out_of_all() {
+        let answer =
+            "[+]ping ok\n[-]etcd failed: reason withheld\n[-]a/b failed: x\nreadyz check failed";
+        assert_eq!(failed_checks(answer), ["etcd", "a/b"]);
+        assert!(failed_checks("connection refused [").is_empty());
     }
 
     #[test]

@@ -54,21 +54,14 @@ pub fn parse(file: &str, text: &str) -> Result<Vec<Document>, ApiError> {
         if body.is_null() {
             continue;
         }
-        match body["items"].take() {
-            Value::Array(items) if body["kind"].as_str().is_some_and(|k| k.ends_with("List")) => {
-                for item in items {
+        let is_list = body["kind"].as_str().is_some_and(|kind| kind.ends_with("List"));
+        match body.get_mut("items") {
+            Some(Value::Array(items)) if is_list => {
+                for item in std::mem::take(items) {
                     documents.push(Document::new(file, index + 1, item)?);
                 }
             }
-            items => {
-                // Taking it left a null behind where there was nothing.
-                if items.is_null() {
-                    body.as_object_mut().map(|fields| fields.remove("items"));
-                } else {
-                    body["items"] = items;
-                }
-                documents.push(Document::new(file, index + 1, body)?);
-            }
+            _ => documents.push(Document::new(file, index + 1, body)?),
         }
     }
     Ok(documents)

@@ -3,9 +3,9 @@
 use std::fmt;
 
 use serde_json::{Map, Value, json};
-use zeroize::Zeroize;
 
 use super::error::ApiError;
+use crate::cluster::wipe;
 
 /// What stands where a secret value would in text for people.
 pub const WITHHELD: &str = "<value withheld>";
@@ -276,15 +276,6 @@ impl Drop for Object {
         if self.key.kind == Kind::Secret {
             wipe(&mut self.body);
         }
-    }
-}
-
-pub(super) fn wipe(value: &mut Value) {
-    match value {
-        Value::String(text) => text.zeroize(),
-        Value::Array(items) => items.iter_mut().for_each(wipe),
-        Value::Object(fields) => fields.values_mut().for_each(wipe),
-        _ => {}
     }
 }
 

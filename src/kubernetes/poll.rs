@@ -13,9 +13,15 @@ use super::error::ApiError;
 pub struct Poll {
     /// Give up after this long.
     pub timeout: Duration,
-    /// Rest between two tries.
+    /// Rest between two tries, at first. Later it is longer, up to two seconds.
     pub interval: Duration,
 }
+
+/// What has been waited for long is asked after less often: one part of so many of the time waited so far. A fleet of
+/// thousands must not keep the API server busy with questions, and nobody minds a sixteenth more.
+const PATIENCE: u32 = 16;
+/// But at least as often as this.
+const LONGEST_REST: Duration = Duration::from_secs(2);
 
 /// What one try found.
 #[derive(Debug)]
@@ -33,6 +39,11 @@ impl Poll {
     /// Every 500 ms for at most `timeout`.
     pub const fn for_at_most(timeout: Duration) -> Self {
         Self { timeout, interval: Self::INTERVAL }
+    }
+
+    /// The rest before the next try, so long after the first one.
+    fn rest(self, waited: Duration) -> Duration {
+        self.interval.max((waited / PATIENCE).min(LONGEST_REST))
     }
 
     /// Try until done. An error from `attempt` ends the wait; a try still running at the deadline is
@@ -58,11 +69,12 @@ impl Poll {
                     Ok(Err(error)) => return Err(error),
                     Err(_) => {}
                 }
-                if Instant::now() + self.interval >= deadline {
+                let rest = self.rest(start.elapsed());
+                if Instant::now() + rest >= deadline {
                     let action = action.to_owned();
                     return Err(ApiError::TimedOut { action, waited: start.elapsed(), last });
                 }
-                sleep(self.interval).await;
+                sleep(rest).await;
             }
         };
         tokio::select! {
@@ -94,6 +106,19 @@ mod tests {
             .await
             .unwrap();
         assert_eq!(value, 3);
+    }
+
+    #[test]
+    fn the_number_of_tries_is_bounded() {
+        let poll = Poll { interval: Duration::from_millis(250), ..QUICK };
+        let tries = |limit: u64| {
+            let mut waited = Duration::ZERO;
+            (1..).find(|_| {
+                waited += poll.rest(waited);
+                waited >= Duration::from_secs(limit)
+            })
+        };
+        assert_eq!((tries(4), tries(60), tries(300)), (Some(16), Some(65), Some(185)));
     }
 
     #[tokio::test]

@@ -1,11 +1,11 @@
-//! Large files of the workstation on a host: compared without reading them where that is enough, streamed where
-//! they differ.
+//! Large files on a host. Those of the workstation are compared without reading them where that is enough, and streamed
+//! where they differ; those of a mirror the host fetches itself.
 //!
-//! Must never hold a large file in memory.
+//! Must never hold a large file in memory, nor let a host use what a mirror gave before its checksum is right.
 
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 
 use tokio::sync::OnceCell;
 
@@ -50,6 +50,34 @@ impl LocalFile {
                 .map_err(|source| NodeError::local(&self.path, source))
         };
         Ok(self.sha256.get_or_try_init(hash).await?)
+    }
+}
+
+/// A large file that hosts fetch from a mirror.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Download {
+    /// `http` or `https`, without a password.
+    pub url: String,
+    /// SHA-256 of the content in lower-case hex.
+    pub sha256: String,
+}
+
+/// When a host gives a mirror up.
+#[derive(Debug, Clone, Copy)]
+pub struct DownloadLimits {
+    /// Nothing has come for so long, in whole seconds; not where the host has only BusyBox's wget.
+    pub stall: Duration,
+    /// It has taken so long in all, in whole seconds.
+    pub total: Duration,
+    /// The file is larger than so many bytes.
+    pub size: u64,
+}
+
+impl Default for DownloadLimits {
+    /// Far from what any release of Kubernetes needs.
+    fn default() -> Self {
+        let (stall, total) = (Duration::from_secs(15), Duration::from_secs(3600));
+        Self { stall, total, size: 1 << 30 }
     }
 }
 
@@ -110,6 +138,32 @@ impl Node {
             self.feed(&arguments, Source::File(&local.path)).await?;
         }
         Ok(FileChange { path: path.to_owned(), action, detail: Some(format!("sha256 {sha256}")) })
+    }
+
+    /// Let the host fetch a large file, unless it has that content, mode and owner already. Same guarantees as
+    /// [`Node::install`]; what does not have its checksum changes nothing.
+    ///
+    /// # Errors
+    /// The mirror does not give it within `limits`, gives something else, or the host has neither curl nor wget.
+    pub async fn download(
+        &self,
+        download: &Download,
+        path: &str,
+        mode: u32,
+        limits: DownloadLimits,
+    ) -> Result<FileChange, NodeError> {
+        check_paths([path].into_iter())?;
+        let Download { url, sha256 } = download;
+        let (octal, blocks) = (format!("{mode:o}"), (limits.size / 512).to_string());
+        let [stall, total] = [limits.stall, limits.total].map(|limit| limit.as_secs().to_string());
+        let arguments = ["download", path, url, &octal, sha256, &stall, &total, &blocks];
+        let answer = self.call(&arguments).await?;
+        let lines = self.lines("download", &answer)?;
+        let word = lines.first().map_or("", |(word, _)| word);
+        let action = FileAction::of(word).ok_or_else(|| self.unexpected("download", word))?;
+        let detail = format!("from {url}, sha256 {sha256}");
+        let detail = (action != FileAction::Unchanged).then_some(detail);
+        Ok(FileChange { path: path.to_owned(), action, detail })
     }
 }
 

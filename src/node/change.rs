@@ -27,6 +27,18 @@ pub enum FileAction {
     Unchanged,
 }
 
+impl FileAction {
+    /// The payload's word for it.
+    pub(super) fn of(word: &str) -> Option<Self> {
+        match word {
+            "created" => Some(Self::Created),
+            "changed" => Some(Self::Changed),
+            "unchanged" => Some(Self::Unchanged),
+            _ => None,
+        }
+    }
+}
+
 /// What happened to one file or directory of a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileChange {

@@ -3,6 +3,21 @@
 use super::{Change, Node, NodeError};
 
 impl Node {
+    /// What is mounted below a directory, relative to where that really is, with blanks as `\\040`.
+    ///
+    /// # Errors
+    /// What the host said.
+    pub async fn mounts_below(&self, directory: &str) -> Result<Vec<String>, NodeError> {
+        let answer = self.call(&["mounts", directory]).await?;
+        let lines = self.lines("mounts", &answer)?.into_iter();
+        lines
+            .map(|(word, mount)| match word {
+                "mounted" => Ok(mount.to_owned()),
+                _ => Err(self.unexpected("mounts", word)),
+            })
+            .collect()
+    }
+
     /// Unmount everything below these directories, deepest first. An error means that something is
     /// still mounted, and that nothing below must be deleted.
     pub async fn unmount_below(&self, directories: &[&str]) -> Result<Vec<Change>, NodeError> {

@@ -57,7 +57,7 @@ pub struct Facts {
     /// Devices in /proc/swaps, without the header.
     pub swaps: Vec<String>,
     /// Paths of commands found in PATH, by name (conntrack, crictl, ctr, ip, iptables, mount, nsenter,
-    /// ebtables, ethtool, socat, tc, touch, losetup, cp, kubelet, kubectl, containerd, crio, docker,
+    /// ebtables, etcd, ethtool, socat, tc, touch, losetup, cp, kubelet, kubectl, containerd, crio, docker,
     /// apparmor_parser).
     pub commands: BTreeMap<String, String>,
     /// First line of files under /proc/sys that checks look at; a missing key means unreadable:

@@ -159,13 +159,8 @@ impl Node {
         let answer = self.feed(&["install"], Source::Bytes(Bytes::from_owner(tar))).await?;
         let mut actions = BTreeMap::new();
         for (word, path) in self.lines("install", &answer)? {
-            let action = match word {
-                "created" => FileAction::Created,
-                "changed" => FileAction::Changed,
-                "unchanged" => FileAction::Unchanged,
-                _ => return Err(self.unexpected("install", word)),
-            };
-            actions.insert(path, action);
+            let action = FileAction::of(word);
+            actions.insert(path, action.ok_or_else(|| self.unexpected("install", word))?);
         }
         let mut details: BTreeMap<_, _> =
             planned.into_iter().flatten().map(|change| (change.path, change.detail)).collect();

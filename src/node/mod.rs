@@ -15,8 +15,13 @@ mod error;
 pub mod facts;
 mod files;
 mod kernel;
+mod lease;
+mod leftovers;
 mod over_ssh;
+mod packages;
 mod payload;
+mod processes;
+mod public;
 mod runtime;
 mod script;
 mod services;
@@ -30,16 +35,24 @@ use bytes::Bytes;
 use zeroize::Zeroizing;
 
 pub use archive::image_names;
-pub use binaries::LocalFile;
+pub use binaries::{Download, DownloadLimits, LocalFile};
 pub use change::{Change, FileAction, FileChange};
 pub use copy::{CopyError, CopyMode, Fetch, Owner, Push};
 pub use error::NodeError;
 pub use facts::FactsRequest;
 pub use files::{FileBatch, NodeDirectory, NodeFile, RemoteFile};
+pub use lease::{Answer, LIMIT as LEASE_LIMIT, Lease, Sharing};
+pub use leftovers::{Cleaned, Leftover};
 pub use over_ssh::SshTransport;
 pub use payload::Payload;
+pub use processes::Process;
+pub use public::PublicPart;
 pub use services::ServiceAction;
 pub use transport::{Exit, Flow, Input, MAX_OUTPUT, Output, Transport, TransportError};
+
+/// Longest answer of the payload, in bytes, but for those that are whole files. Read line by line it may take ten times as
+/// much memory, from each of many hosts.
+const LONGEST_ANSWER: usize = 4 << 20;
 
 /// Whether actions are carried out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -152,8 +165,16 @@ impl Node {
             }
             self.stored.store(false, Ordering::Relaxed);
         }
-        self.call(&["version"]).await?;
+        self.ensure_payload().await?;
         self.transmit(arguments, &command, source.open().await?).await
+    }
+
+    /// Have the payload on the host, for a command whose standard input is not free to bring it along.
+    async fn ensure_payload(&self) -> Result<(), NodeError> {
+        if !self.stored.load(Ordering::Relaxed) {
+            self.call(&["version"]).await?;
+        }
+        Ok(())
     }
 
     async fn transmit(
@@ -174,11 +195,14 @@ impl Node {
         arguments: &[&str],
         output: Output,
     ) -> Result<Zeroizing<Vec<u8>>, NodeError> {
-        if output.exit.is_success() {
-            Ok(output.stdout)
-        } else {
-            Err(NodeError::failed(&self.name, action_of(arguments), &output))
+        if !output.exit.is_success() {
+            return Err(NodeError::failed(&self.name, action_of(arguments), &output));
         }
+        if output.stdout.len() > LONGEST_ANSWER && arguments.first() != Some(&"read") {
+            let answer = format!("more than {LONGEST_ANSWER} bytes");
+            return Err(self.unexpected(&action_of(arguments), &answer));
+        }
+        Ok(output.stdout)
     }
 
     /// An answer that the payload would not have given.

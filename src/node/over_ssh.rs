@@ -39,6 +39,22 @@ impl SshTransport {
         Self { limit, ..self }
     }
 
+    async fn streaming(
+        &self,
+        command: &str,
+        input: Input,
+        options: &RunOptions,
+        sink: &mut (dyn for<'d> FnMut(&'d [u8]) -> Flow + Send),
+    ) -> Result<Output, TransportError> {
+        let wanted = |data: &[u8]| sink(data) == Flow::GoOn;
+        let connection = self.link.connection().await.map_err(failed)?;
+        match connection.run_streaming(command, adapt(input), options, wanted).await {
+            Ok(Some(output)) => Ok(finished(output)),
+            Ok(None) => Err(TransportError::Stopped),
+            Err(error) => Err(failed(error)),
+        }
+    }
+
     /// What is streamed is large, and how long it takes is the network's affair.
     fn options(&self, streams: bool) -> RunOptions {
         RunOptions {
@@ -65,13 +81,20 @@ impl Transport for SshTransport {
         input: Input,
         sink: &mut (dyn for<'d> FnMut(&'d [u8]) -> Flow + Send),
     ) -> Result<Output, TransportError> {
-        let options = self.options(true);
-        let wanted = |data: &[u8]| sink(data) == Flow::GoOn;
-        let connection = self.link.connection().await.map_err(failed)?;
-        match connection.run_streaming(command, adapt(input), &options, wanted).await {
-            Ok(Some(output)) => Ok(finished(output)),
-            Ok(None) => Err(TransportError::Stopped),
-            Err(error) => Err(failed(error)),
+        self.streaming(command, input, &self.options(true), sink).await
+    }
+
+    async fn hold(
+        &self,
+        command: &str,
+        input: Input,
+        sink: &mut (dyn for<'d> FnMut(&'d [u8]) -> Flow + Send),
+    ) -> Result<Output, TransportError> {
+        let options =
+            RunOptions { timeout: Some(Duration::MAX), gives_way: true, ..self.options(true) };
+        tokio::select! {
+            ended = self.streaming(command, input, &options, sink) => ended,
+            () = self.link.crowded() => Err(TransportError::GaveWay),
         }
     }
 }
@@ -99,6 +122,7 @@ fn failed(error: SshError) -> TransportError {
     match error {
         SshError::Timeout { limit } => TransportError::TimedOut(limit),
         SshError::OutputTooLong { limit, .. } => TransportError::TooMuchOutput(limit),
+        SshError::GaveWay => TransportError::GaveWay,
         error => TransportError::Lost(Box::new(error)),
     }
 }

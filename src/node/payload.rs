@@ -24,6 +24,12 @@ const FACTS: &str = concat!(
     include_str!("../../templates/payload/facts.sh")
 );
 
+/// What takes away what a reset leaves.
+const CLEANUP: &str = concat!(
+    include_str!("../../templates/payload/common.sh"),
+    include_str!("../../templates/payload/cleanup.sh")
+);
+
 /// The host does not have the payload (yet, or any more).
 const MISSING: u32 = 97;
 /// Said together with [`MISSING`], as a hook script may end with any status it likes.
@@ -74,24 +80,29 @@ impl Payload {
         Bytes::from_static(TEXT.as_bytes())
     }
 
-    /// Runs the stored payload; standard input is the subcommand's.
+    /// Runs the stored payload; standard input is the subcommand's. What is somebody else's is as good as missing.
     pub(super) fn stored_command(&self, arguments: &[&str]) -> String {
         let path = quote(&self.remote_path());
+        let directory = quote(&self.directory);
         let arguments = join(arguments);
         format!(
-            "[ -f {path} ] || {{ echo '{MISSING_MARK}' >&2; exit {MISSING}; }}; exec sh {path} {arguments}"
+            "[ -f {path} ] && [ -O {path} ] && [ -O {directory} ] || \
+             {{ echo '{MISSING_MARK}' >&2; exit {MISSING}; }}; exec sh {path} {arguments}"
         )
     }
 
     /// Takes the payload from standard input unless it is there, then runs it. A connection that breaks
-    /// half-way must not leave a short script under a name that vouches for its content.
+    /// half-way must not leave a short script under a name that vouches for its content, and nobody else may
+    /// have put another one there.
     pub(super) fn storing_command(&self, arguments: &[&str]) -> String {
         let path = quote(&self.remote_path());
         let directory = quote(&self.directory);
         let arguments = join(arguments);
         let size = TEXT.len();
         format!(
-            "p={path}; [ -f \"$p\" ] || {{ umask 077; mkdir -p {directory} && cat >\"$p.$$\" && \
+            "p={path} d={directory}; umask 077; [ -e \"$d\" ] || mkdir -p \"$d\"; [ -O \"$d\" ] && chmod 0700 \"$d\" || \
+             {{ echo \"fleetadm: $d is not there, or somebody else's; remove it\" >&2; exit {NOT_STORABLE}; }}; \
+             {{ [ -f \"$p\" ] && [ -O \"$p\" ]; }} || {{ cat >\"$p.$$\" && \
              [ $(wc -c <\"$p.$$\") -eq {size} ] && mv -f \"$p.$$\" \"$p\"; }} || \
              {{ rm -f \"$p.$$\"; echo \"fleetadm: cannot store $p\" >&2; exit {NOT_STORABLE}; }}; \
              exec sh \"$p\" {arguments}"
@@ -120,6 +131,16 @@ pub(super) fn facts_command(arguments: &[&str]) -> String {
     format!("exec sh -c \"$(cat)\" facts {}", join(arguments))
 }
 
+/// Cleans up, as [`facts_command`] gathers facts.
+pub(super) fn cleanup_command(arguments: &[&str]) -> String {
+    format!("exec sh -c \"$(cat)\" cleanup {}", join(arguments))
+}
+
+/// See [`cleanup_command`].
+pub(super) fn cleanup_script() -> Bytes {
+    Bytes::from_static(CLEANUP.as_bytes())
+}
+
 /// See [`facts_command`].
 pub(super) fn facts_script() -> Bytes {
     Bytes::from_static(FACTS.as_bytes())
@@ -135,7 +156,7 @@ mod tests {
 
     #[test]
     fn stays_small() {
-        for text in [TEXT, FACTS] {
+        for text in [TEXT, FACTS, CLEANUP] {
             assert!(text.len() < 32 * 1024, "{} bytes", text.len());
             assert!(text.ends_with("\nmain \"$@\"\n"), "a truncated script must run nothing");
         }

@@ -17,6 +17,8 @@ pub enum ServiceAction {
     Disable,
     /// Have the init system read its units anew, after one was removed.
     Reload,
+    /// Have it read its configuration anew without a break; start it where it does not run. Units are reloaded first.
+    Refresh,
 }
 
 impl ServiceAction {
@@ -28,6 +30,7 @@ impl ServiceAction {
             Self::Enable => "enable",
             Self::Disable => "disable",
             Self::Reload => "reload",
+            Self::Refresh => "refresh",
         }
     }
 }

@@ -14,6 +14,9 @@ use zeroize::Zeroizing;
 /// is broken or hostile.
 pub const MAX_OUTPUT: usize = 64 << 20;
 
+/// Why a command that gives way was ended.
+pub(super) const GAVE_WAY: &str = "sshd has room for one session only (MaxSessions), or this process for too few connections (ulimit -Hn)";
+
 /// Runs commands on one host, as root unless it was made otherwise.
 #[async_trait]
 pub trait Transport: Send + Sync {
@@ -31,6 +34,18 @@ pub trait Transport: Send + Sync {
         input: Input,
         sink: &mut (dyn for<'d> FnMut(&'d [u8]) -> Flow + Send),
     ) -> Result<Output, TransportError>;
+
+    /// As [`Self::stream`], for a command that goes on until it is dropped, and gives way, with
+    /// [`TransportError::GaveWay`], where there is no room for others beside it: on the host, or here. A transport without
+    /// such limits has nothing to add.
+    async fn hold(
+        &self,
+        command: &str,
+        input: Input,
+        sink: &mut (dyn for<'d> FnMut(&'d [u8]) -> Flow + Send),
+    ) -> Result<Output, TransportError> {
+        self.stream(command, input, sink).await
+    }
 }
 
 /// Whether more is wanted.
@@ -112,6 +127,9 @@ pub enum TransportError {
     /// It printed too much.
     #[error("more than {0} bytes of output")]
     TooMuchOutput(usize),
+    /// There is room for no other command beside it, on the host or here.
+    #[error("{GAVE_WAY}")]
+    GaveWay,
     /// Whoever read its output wanted no more.
     #[error("given up because of what it printed")]
     Stopped,

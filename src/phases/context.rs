@@ -1,7 +1,11 @@
 //! One phase on one host: what the phase may use, and how it tells what it did.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::time::sleep;
 
 use crate::inventory::Host;
 use crate::node::facts::Facts;
@@ -10,6 +14,9 @@ use crate::report::Event;
 
 use super::run::{HostState, Run};
 use super::{Mode, PhaseError};
+
+/// How often a phase under way makes sure of its host.
+const LOOK_AFTER_HOST: Duration = Duration::from_secs(5);
 
 /// How a phase ended well.
 #[derive(Debug)]
@@ -68,12 +75,49 @@ impl Context {
         self.run.node(&self.state).await
     }
 
+    /// Hold the host's lease, where the run has any; taken again where the connection was lost.
+    ///
+    /// # Errors
+    /// Somebody else works on the host, or it cannot be reached.
+    pub async fn lease(&self) -> Result<(), PhaseError> {
+        match self.run.options().lease {
+            Some(_) => self.run.lease_host(self.node().await?, self.state.leased()).await,
+            None => Ok(()),
+        }
+    }
+
     /// The host's facts, gathered at the first use in a run.
     ///
     /// # Errors
     /// As [`Self::node`], and facts that make no sense.
     pub async fn facts(&self) -> Result<&Arc<Facts>, PhaseError> {
         self.run.facts(&self.state).await
+    }
+
+    /// The address that this host's API server and etcd advertise.
+    ///
+    /// # Errors
+    /// The host cannot be reached, or has no default route.
+    pub async fn advertise_address(&self) -> Result<IpAddr, PhaseError> {
+        self.run.advertise_address(&self.state).await
+    }
+
+    /// Refuse to go on where this host's API server runs another version than the inventory says.
+    ///
+    /// # Errors
+    /// The versions differ, or the host cannot be reached.
+    pub async fn check_version(&self) -> Result<(), PhaseError> {
+        self.run.check_version(&self.state).await
+    }
+
+    /// Whether this host had an API server when the run looked first; see [`Self::check_version`].
+    pub fn was_there(&self) -> bool {
+        self.state.was_there()
+    }
+
+    /// Whether this host is the first control plane.
+    pub fn is_first_control_plane(&self) -> bool {
+        self.run.control_plane().name() == self.state.host.name
     }
 
     /// Changes made so far.
@@ -120,6 +164,34 @@ impl Context {
         self.run
             .reporter()
             .emit(Event::Note { host: self.state.host.name.clone(), text: text.into() });
+    }
+
+    /// Go on with a phase for as long as the host can be reached and is this run's to work on. A phase that waits for something
+    /// by way of a host that is gone would otherwise wait for as long as it may.
+    ///
+    /// # Errors
+    /// The phase's own; the connection was lost and cannot be made again, or somebody else has the host by then.
+    pub async fn while_reachable<T>(
+        &self,
+        phase: impl Future<Output = Result<T, PhaseError>>,
+    ) -> Result<T, PhaseError> {
+        let link = self.run.link(self.host());
+        let lost = async {
+            loop {
+                sleep(LOOK_AFTER_HOST).await;
+                if let Err(error) = link.connection().await {
+                    return error.into();
+                }
+                if let Err(error) = self.lease().await {
+                    return error;
+                }
+            }
+        };
+        tokio::select! {
+            biased;
+            ended = phase => ended,
+            error = lost => Err(error),
+        }
     }
 
     /// Put files on the host; how many differed from what was there.

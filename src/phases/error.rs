@@ -1,9 +1,14 @@
 //! Why a phase failed, in one line that says what to try.
 
 use crate::cluster::YamlError;
+use crate::cluster::component_config::ComponentConfigError;
 use crate::cluster::kubeconfig;
+use crate::cluster::patches::PatchError;
+use crate::etcd::EtcdError;
 use crate::kubernetes::ApiError;
+use crate::kubernetes::drain::DrainError;
 use crate::kubernetes::objects::TemplateError;
+use crate::kubernetes::tokens::CreateError;
 use crate::node::NodeError;
 use crate::pki;
 use crate::ssh::SshError;
@@ -20,6 +25,12 @@ pub enum PhaseError {
     /// The API server refused a request or does not answer.
     #[error(transparent)]
     Api(#[from] ApiError),
+    /// A node could not be drained.
+    #[error("{0}")]
+    Drain(DrainError),
+    /// etcd refuses a request or does not answer.
+    #[error(transparent)]
+    Etcd(#[from] EtcdError),
     /// The certificates on the host cannot be used.
     #[error("/etc/kubernetes/pki: {0}")]
     Pki(#[from] pki::Error),
@@ -29,9 +40,18 @@ pub enum PhaseError {
     /// A configuration document cannot be rendered or read.
     #[error(transparent)]
     Yaml(#[from] YamlError),
+    /// The operator's patches do not fit what they are for.
+    #[error(transparent)]
+    Patch(#[from] PatchError),
+    /// A component's configuration cannot be rendered.
+    #[error(transparent)]
+    ComponentConfig(#[from] ComponentConfigError),
     /// An add-on cannot be rendered.
     #[error(transparent)]
     Addon(#[from] TemplateError),
+    /// Another template of our own cannot be rendered.
+    #[error(transparent)]
+    Template(#[from] minijinja::Error),
     /// Checks failed; each was reported.
     #[error("{count} preflight {} failed: {}; fix them, or name them in --ignore-preflight-errors",
         if *count == 1 { "check" } else { "checks" }, names.join(", "))]
@@ -49,6 +69,14 @@ pub enum PhaseError {
         /// What is the matter with it.
         source: Box<PhaseError>,
     },
+    /// The first host of etcd, which the host's own phase needs.
+    #[error("the first host of etcd {host}: {source}")]
+    EtcdHost {
+        /// Its inventory name.
+        host: String,
+        /// What is the matter with it.
+        source: Box<PhaseError>,
+    },
     /// Something local is wrong.
     #[error("{0}")]
     Local(String),
@@ -58,6 +86,15 @@ pub enum PhaseError {
     /// The run was interrupted while the phase waited.
     #[error("interrupted")]
     Interrupted,
+}
+
+impl From<DrainError> for PhaseError {
+    fn from(error: DrainError) -> Self {
+        match error {
+            DrainError::Api(error) => Self::Api(error),
+            other => Self::Drain(other),
+        }
+    }
 }
 
 impl PhaseError {
@@ -71,8 +108,19 @@ impl PhaseError {
         match self {
             Self::Ssh(error) => error.could_not_reach() || error.is_lost(),
             Self::Node(error) => error.is_unreachable(),
-            Self::ControlPlane { source, .. } => source.unreachable(),
+            Self::ControlPlane { source, .. } | Self::EtcdHost { source, .. } => {
+                source.unreachable()
+            }
             _ => false,
+        }
+    }
+}
+
+impl From<CreateError> for PhaseError {
+    fn from(error: CreateError) -> Self {
+        match error {
+            CreateError::Api(error) => Self::Api(error),
+            exists @ CreateError::Exists(_) => Self::State(exists.to_string()),
         }
     }
 }

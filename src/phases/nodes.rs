@@ -51,12 +51,13 @@ pub async fn annotate(context: &Context) -> Result<(), PhaseError> {
     mark(context, &NodeMarks { annotations, ..NodeMarks::default() }).await
 }
 
-fn words(marks: &NodeMarks) -> String {
+/// Labels, annotations and taints for people.
+pub fn words(marks: &NodeMarks) -> String {
     let labels = marks.labels.iter().map(|(key, value)| format!("label {key}={value}"));
     let annotations = marks.annotations.keys().map(|key| format!("annotation {key}"));
-    let taints = marks
-        .taints
-        .iter()
-        .map(|taint| format!("taint {}={}:{}", taint.key, taint.value, taint.effect));
+    let taints = marks.taints.iter().map(|taint| match taint.value.as_str() {
+        "" => format!("taint {}:{}", taint.key, taint.effect),
+        value => format!("taint {}={value}:{}", taint.key, taint.effect),
+    });
     labels.chain(annotations).chain(taints).collect::<Vec<_>>().join(", ")
 }

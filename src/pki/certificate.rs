@@ -9,6 +9,7 @@ use x509_parser::prelude::{FromDer, GeneralName, X509Certificate, X509Name};
 
 use super::profile::KeyIdentifier;
 use super::sans::AltNames;
+use super::spec::Usage;
 use super::{der, pem};
 
 const LABEL: &str = "CERTIFICATE";
@@ -29,6 +30,8 @@ pub struct Certificate {
     pub alt_names: AltNames,
     /// Basic constraints say that it may sign.
     pub is_ca: bool,
+    /// Extended key usage, as far as it is for servers or clients.
+    pub usage: Option<Usage>,
     /// SubjectPublicKeyInfo in DER.
     pub public_key: Vec<u8>,
     /// Subject key identifier, when it has one.
@@ -81,6 +84,15 @@ impl Certificate {
             .basic_constraints()
             .map_err(|error| damaged(&error))?
             .is_some_and(|extension| extension.value.ca);
+        let usage =
+            parsed.extended_key_usage().map_err(|error| damaged(&error))?.and_then(|extension| {
+                match (extension.value.server_auth, extension.value.client_auth) {
+                    (true, true) => Some(Usage::ServerAndClient),
+                    (true, false) => Some(Usage::Server),
+                    (false, true) => Some(Usage::Client),
+                    (false, false) => None,
+                }
+            });
         let subject_key_id =
             parsed.iter_extensions().find_map(|extension| match extension.parsed_extension() {
                 x509_parser::extensions::ParsedExtension::SubjectKeyIdentifier(id) => {
@@ -95,6 +107,7 @@ impl Certificate {
             not_after: parsed.validity().not_after.to_datetime(),
             alt_names,
             is_ca,
+            usage,
             public_key: parsed.public_key().raw.to_vec(),
             subject_key_id,
             subject: raw(parsed.subject()),

@@ -1,7 +1,8 @@
 //! From the files a host has to the files it should have.
 //!
 //! What exists is validated and kept; what is missing is made; what a crash left half-written is
-//! completed. Nothing that works is ever replaced.
+//! completed. The one thing that is replaced is a certificate of our own authority that lacks names it is to have: by
+//! one with the same key, valid for the old names and the new ones.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -60,8 +61,19 @@ pub struct Outcome {
     pub files: Vec<PkiFile>,
     /// The authorities, for signing more (kubeconfigs) and for the hash joining nodes check.
     pub authorities: BTreeMap<AuthorityName, Authority>,
+    /// Certificates that were there and are made anew, for names that they lacked.
+    pub extended: Vec<Extended>,
     /// What the operator should know.
     pub warnings: Vec<String>,
+}
+
+/// A certificate that is made anew.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Extended {
+    /// Path under the PKI directory.
+    pub file: String,
+    /// The names and addresses it was not valid for.
+    pub names: Vec<String>,
 }
 
 impl Outcome {
@@ -75,7 +87,14 @@ impl Outcome {
         self.files.iter().filter(|file| file.created)
     }
 
-    /// What every control plane must have in common: the authorities and the service account keys.
+    /// The first file that was not there at all.
+    pub fn missing(&self) -> Option<&PkiFile> {
+        let was_there = |file: &PkiFile| self.extended.iter().any(|it| it.file == file.name);
+        self.created().find(|file| !was_there(file))
+    }
+
+    /// What every control plane must have in common: the authorities and the service account keys. Of members of an
+    /// etcd on its own hosts: etcd's authority.
     pub fn shared(&self) -> impl Iterator<Item = &PkiFile> {
         self.files.iter().filter(|file| is_shared(&file.name))
     }
@@ -111,10 +130,11 @@ pub fn adopt<'a>(
 /// How many keys [`ensure`] will take from its pool, at most.
 pub fn keys_needed(existing: &Existing, requirements: &Requirements) -> usize {
     let missing = |base: &str| !existing.contains_key(&format!("{base}.key"));
+    let service_account = requirements.purpose.has_service_account().then_some(SERVICE_ACCOUNT);
     requirements
         .certificates()
         .map(|spec| spec.base)
-        .chain([SERVICE_ACCOUNT])
+        .chain(service_account)
         .filter(|base| missing(base))
         .count()
 }
@@ -131,6 +151,7 @@ pub fn ensure(
         pool,
         files: Vec::new(),
         authorities: BTreeMap::new(),
+        extended: Vec::new(),
         warnings: Vec::new(),
         rejected: BTreeSet::new(),
     };
@@ -140,8 +161,15 @@ pub fn ensure(
             Kind::Leaf { .. } => run.leaf(spec)?,
         }
     }
-    run.service_account()?;
-    Ok(Outcome { files: run.files, authorities: run.authorities, warnings: run.warnings })
+    if requirements.purpose.has_service_account() {
+        run.service_account()?;
+    }
+    Ok(Outcome {
+        files: run.files,
+        authorities: run.authorities,
+        extended: run.extended,
+        warnings: run.warnings,
+    })
 }
 
 struct Run<'a> {
@@ -150,6 +178,7 @@ struct Run<'a> {
     pool: &'a mut KeyPool,
     files: Vec<PkiFile>,
     authorities: BTreeMap<AuthorityName, Authority>,
+    extended: Vec<Extended>,
     warnings: Vec<String>,
     rejected: BTreeSet<String>,
 }
@@ -164,7 +193,7 @@ impl Run<'_> {
                 if !certificate.is_ca {
                     return Err(Error::NotAnAuthority { file: crt });
                 }
-                if found.as_ref().is_some_and(|found| !is_pair(&certificate, found)) {
+                if found.as_ref().is_some_and(|found| !found.belongs_to(&certificate)) {
                     return Err(Error::NotAPair { certificate: crt, key });
                 }
                 self.check_validity(&crt, &certificate);
@@ -202,7 +231,7 @@ impl Run<'_> {
             return Ok(());
         };
         let (crt, key) = names(spec.base);
-        let (alt_names, rejected) = self.requirements.alt_names(sans);
+        let (mut alt_names, rejected) = self.requirements.alt_names(sans);
         for name in rejected {
             if self.rejected.insert(name.clone()) {
                 self.warnings.push(format!(
@@ -231,16 +260,22 @@ impl Run<'_> {
             None => None,
         };
         match (certificate, &found) {
-            (Some(certificate), Some(found)) if is_pair(certificate, found) => {
-                let missing = alt_names.missing_from(&certificate.alt_names);
-                if !missing.is_empty() {
-                    return Err(Error::MissingNames { file: crt, missing: missing.join(", ") });
+            (Some(certificate), Some(found)) if found.belongs_to(certificate) => {
+                let names = alt_names.missing_from(&certificate.alt_names);
+                if names.is_empty() {
+                    let certificate = certificate.clone();
+                    self.check_validity(&crt, &certificate);
+                    self.keep(spec.phase, key, true);
+                    self.keep(spec.phase, crt, false);
+                    return Ok(());
                 }
-                let certificate = certificate.clone();
-                self.check_validity(&crt, &certificate);
-                self.keep(spec.phase, key, true);
-                self.keep(spec.phase, crt, false);
-                return Ok(());
+                if authority.key.is_none() {
+                    let (missing, authority) = (names.join(", "), spec.authority.base().to_owned());
+                    return Err(Error::MissingNames { file: crt, missing, authority });
+                }
+                // Whoever goes by a name that the inventory does not know still may.
+                alt_names.extend(&certificate.alt_names);
+                self.extended.push(Extended { file: crt.clone(), names });
             }
             (Some(_), Some(_)) if authority.key.is_none() => {
                 return Err(Error::NotAPair { certificate: crt, key });
@@ -365,10 +400,6 @@ fn names(base: &str) -> (String, String) {
 
 fn first(chain: Vec<Certificate>, file: &str) -> Result<Certificate, Error> {
     chain.into_iter().next().ok_or_else(|| Error::unreadable(file, "it holds no certificate"))
-}
-
-fn is_pair(certificate: &Certificate, key: &PrivateKey) -> bool {
-    certificate.public_key == key.subject_public_key_info()
 }
 
 /// Certificates count whole seconds.

@@ -46,16 +46,19 @@ pub enum Error {
         /// The certificate file.
         file: String,
     },
-    /// A kept certificate lacks names it must have.
+    /// A certificate lacks names it must have, and its authority is external (no key here).
     #[error(
-        "{file} is not valid for {missing}; remove it and its key to have them made anew \
-         with these names, or list no such name in the inventory"
+        "{file} is not valid for {missing}, and {authority}.key, which could sign another, is not \
+         here; put a certificate with these names in its place (external authority), or list no \
+         such name in the inventory"
     )]
     MissingNames {
         /// The certificate file.
         file: String,
         /// The names and addresses, comma-separated.
         missing: String,
+        /// The authority's file base.
+        authority: String,
     },
     /// The authority is external (no key here) and a file only it can make is missing.
     #[error(

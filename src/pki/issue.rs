@@ -18,6 +18,7 @@ use super::certificate::{Certificate, key_identifier};
 use super::der::{self, element};
 use super::error::Error;
 use super::key::PrivateKey;
+use super::organizations::replace_organizations;
 use super::profile::Profile;
 use super::sans::AltNames;
 use super::spec::Usage;
@@ -131,8 +132,8 @@ pub(super) fn issue_leaf(
 pub struct ClientCertificate<'a> {
     /// User name.
     pub common_name: &'a str,
-    /// Group.
-    pub organization: Option<&'a str>,
+    /// Groups.
+    pub organizations: &'a [&'a str],
     /// End of validity, counted from now. It starts when the authority starts.
     pub validity: Duration,
 }
@@ -147,11 +148,53 @@ pub fn issue_client(
 ) -> Result<Certificate, Error> {
     let leaf = Leaf {
         common_name: client.common_name,
-        organization: client.organization,
+        organization: client.organizations.first().copied(),
         usage: Usage::Client,
         alt_names: &AltNames::default(),
         not_before: authority.certificate.not_before,
         not_after: now + client.validity,
+    };
+    let certificate = issue_leaf(&leaf, key, authority, profile)?;
+    match client.organizations {
+        [] | [_] => Ok(certificate),
+        several => replace_organizations(&certificate, several, authority),
+    }
+}
+
+/// Signs another certificate in the place of `present`: the same subject, names and usages, for a new key. Its validity
+/// begins and ends as that of any leaf that is made now.
+///
+/// `keep_organization`: otherwise it is left out.
+///
+/// # Errors
+/// `present` says something that kubeadm's certificates never say, or the authority's key is not here.
+pub fn reissue(
+    present: &Certificate,
+    keep_organization: bool,
+    key: &PrivateKey,
+    authority: &Authority,
+    profile: &Profile,
+    now: OffsetDateTime,
+    validity: Duration,
+) -> Result<Certificate, Error> {
+    let failed = |reason| Error::crypto("renewing a certificate", reason);
+    let usage = present
+        .usage
+        .ok_or_else(|| failed("it says neither that it is for servers nor for clients"))?;
+    let organization = match present.organizations.as_slice() {
+        _ if !keep_organization => None,
+        [] => None,
+        [only] => Some(only.as_str()),
+        _ => return Err(failed("it names several organizations")),
+    };
+    let now = now.replace_nanosecond(0).unwrap_or(now);
+    let leaf = Leaf {
+        common_name: &present.common_name,
+        organization,
+        usage,
+        alt_names: &present.alt_names,
+        not_before: profile.backdate.map_or(authority.certificate.not_before, |back| now - back),
+        not_after: now + validity,
     };
     issue_leaf(&leaf, key, authority, profile)
 }
@@ -169,7 +212,7 @@ fn random_serial() -> Result<SerialNumber, Error> {
 }
 
 /// Organization first, then common name; PrintableString wherever the text allows, as Go does.
-fn name(common_name: &str, organization: Option<&str>) -> DistinguishedName {
+pub(super) fn name(common_name: &str, organization: Option<&str>) -> DistinguishedName {
     let value = |text: &str| {
         PrintableString::try_from(text)
             .map_or_else(|_| DnValue::Utf8String(text.to_owned()), DnValue::PrintableString)
@@ -182,7 +225,7 @@ fn name(common_name: &str, organization: Option<&str>) -> DistinguishedName {
     name
 }
 
-fn alt_name_extension(names: &AltNames) -> Option<CustomExtension> {
+pub(super) fn alt_name_extension(names: &AltNames) -> Option<CustomExtension> {
     if names.is_empty() {
         return None;
     }

@@ -1,7 +1,6 @@
 //! Private keys: made, read and written in the forms kubeadm uses (PKCS#1 for RSA, SEC1 for ECDSA).
 
 use std::fmt;
-use std::str::FromStr;
 use std::thread;
 
 use aws_lc_rs::encoding::{AsDer, EcPrivateKeyRfc5915Der, Pkcs8V1Der};
@@ -14,8 +13,10 @@ use aws_lc_rs::signature::{
 use rcgen::{PublicKeyData, SignatureAlgorithm, SigningKey};
 use zeroize::Zeroizing;
 
+use super::certificate::Certificate;
 use super::error::Error;
 use super::{der, pem};
+use crate::inventory::EncryptionAlgorithm as Algorithm;
 
 /// PEM label of PKCS#1, which kubeadm writes for RSA keys.
 const PKCS1: &str = "RSA PRIVATE KEY";
@@ -23,50 +24,6 @@ const PKCS1: &str = "RSA PRIVATE KEY";
 const SEC1: &str = "EC PRIVATE KEY";
 /// PEM label of PKCS#8, which kubeadm reads.
 const PKCS8: &str = "PRIVATE KEY";
-
-/// kubeadm's `encryptionAlgorithm`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
-pub enum Algorithm {
-    /// `RSA-2048`, the default.
-    #[default]
-    Rsa2048,
-    /// `RSA-3072`.
-    Rsa3072,
-    /// `RSA-4096`.
-    Rsa4096,
-    /// `ECDSA-P256`.
-    EcdsaP256,
-    /// `ECDSA-P384`.
-    EcdsaP384,
-}
-
-impl Algorithm {
-    /// kubeadm's name of it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Rsa2048 => "RSA-2048",
-            Self::Rsa3072 => "RSA-3072",
-            Self::Rsa4096 => "RSA-4096",
-            Self::EcdsaP256 => "ECDSA-P256",
-            Self::EcdsaP384 => "ECDSA-P384",
-        }
-    }
-}
-
-impl FromStr for Algorithm {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        [Self::Rsa2048, Self::Rsa3072, Self::Rsa4096, Self::EcdsaP256, Self::EcdsaP384]
-            .into_iter()
-            .find(|algorithm| algorithm.as_str() == text)
-            .ok_or_else(|| {
-                format!(
-                    "`{text}` is not one of RSA-2048, RSA-3072, RSA-4096, ECDSA-P256, ECDSA-P384"
-                )
-            })
-    }
-}
 
 /// A private key. Its memory is wiped when it is dropped, and `Debug` does not show it.
 pub struct PrivateKey {
@@ -144,6 +101,16 @@ impl PrivateKey {
     /// The key as PEM: as it was read, or in kubeadm's form for a key made here.
     pub fn pem(&self) -> &Zeroizing<String> {
         &self.pem
+    }
+
+    /// Its SubjectPublicKeyInfo in DER, as a certificate for it has it.
+    pub fn public_key(&self) -> Vec<u8> {
+        self.subject_public_key_info()
+    }
+
+    /// Whether the certificate is this key's.
+    pub fn belongs_to(&self, certificate: &Certificate) -> bool {
+        certificate.public_key == self.subject_public_key_info()
     }
 
     /// The public key as a `PUBLIC KEY` PEM (what `sa.pub` holds).
@@ -283,7 +250,6 @@ mod tests {
             let read = PrivateKey::from_pem(key.pem().as_bytes()).unwrap();
             assert_eq!(read.subject_public_key_info(), key.subject_public_key_info());
             assert_eq!(read.pem(), key.pem());
-            assert_eq!(algorithm.as_str().parse(), Ok(algorithm));
         }
     }
 

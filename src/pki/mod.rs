@@ -15,20 +15,27 @@ mod ensure;
 mod error;
 mod issue;
 mod key;
+mod organizations;
 mod pem;
 mod profile;
+mod request;
+mod residual;
 mod sans;
 mod spec;
 
+pub use crate::inventory::EncryptionAlgorithm as Algorithm;
 pub use authority::Authority;
 pub use certificate::Certificate;
 pub(crate) use ensure::validity_warning;
-pub use ensure::{Existing, Outcome, PkiFile, adopt, ensure, keys_needed};
+pub use ensure::{Existing, Extended, Outcome, PkiFile, adopt, ensure, keys_needed};
 pub use error::Error;
-pub use issue::{ClientCertificate, issue_client};
-pub use key::{Algorithm, KeyPool, PrivateKey};
+pub use issue::{ClientCertificate, issue_client, reissue};
+pub use key::{KeyPool, PrivateKey};
 pub use profile::{KeyIdentifier, Profile};
+pub use request::request;
+pub use residual::residual;
 pub use sans::AltNames;
 pub use spec::{
-    AuthorityName, CA_VALIDITY, CERTIFICATES, Kind, LEAF_VALIDITY, Requirements, Sans, Spec, Usage,
+    AuthorityName, CA_VALIDITY, CERTIFICATES, Kind, LEAF_VALIDITY, Purpose, Requirements, Sans,
+    Spec, Usage,
 };

@@ -41,6 +41,12 @@ impl AltNames {
         valid
     }
 
+    /// Adds what another has.
+    pub fn extend(&mut self, other: &Self) {
+        self.dns.extend(other.dns.iter().cloned());
+        other.ips.iter().for_each(|ip| self.push_ip(*ip));
+    }
+
     /// What of `self` a certificate with the names `have` is not valid for.
     pub fn missing_from(&self, have: &Self) -> Vec<String> {
         let names = self.dns.iter().filter(|name| !have.covers(name)).cloned();

@@ -178,7 +178,7 @@ pub const CERTIFICATES: [Spec; 10] = [
     },
     Spec {
         phase: "apiserver-etcd-client",
-        base: "apiserver-etcd-client",
+        base: API_SERVER_ETCD_CLIENT,
         authority: AuthorityName::Etcd,
         kind: Kind::Leaf {
             common_name: Some("kube-apiserver-etcd-client"),
@@ -189,7 +189,42 @@ pub const CERTIFICATES: [Spec; 10] = [
     },
 ];
 
-/// What one control-plane host's PKI must be.
+/// What a PKI is for, which decides the rows it has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// A control plane with a member of etcd: every row, and the service account key.
+    ControlPlane,
+    /// A control plane whose etcd is elsewhere: nothing of etcd's.
+    ControlPlaneOfExternalEtcd,
+    /// A host that is a member of etcd and nothing else: nothing of Kubernetes'.
+    EtcdMember,
+    /// An API server that is a client of such members.
+    EtcdClient,
+}
+
+impl Purpose {
+    fn covers(self, spec: &Spec) -> bool {
+        let of_etcd = spec.authority == AuthorityName::Etcd;
+        let is_authority = matches!(spec.kind, Kind::Authority { .. });
+        let is_api_servers = spec.base == API_SERVER_ETCD_CLIENT;
+        match self {
+            Self::ControlPlane => true,
+            Self::ControlPlaneOfExternalEtcd => !of_etcd,
+            Self::EtcdMember => of_etcd && !is_api_servers,
+            Self::EtcdClient => of_etcd && (is_authority || is_api_servers),
+        }
+    }
+
+    /// Whether the service account key pair belongs to it.
+    pub(super) fn has_service_account(self) -> bool {
+        matches!(self, Self::ControlPlane | Self::ControlPlaneOfExternalEtcd)
+    }
+}
+
+/// File base of what an API server shows to etcd.
+const API_SERVER_ETCD_CLIENT: &str = "apiserver-etcd-client";
+
+/// What one host's PKI must be.
 #[derive(Debug, Clone)]
 pub struct Requirements {
     /// The node's name.
@@ -208,8 +243,8 @@ pub struct Requirements {
     pub etcd_server_sans: Vec<String>,
     /// More names and addresses for etcd, among members.
     pub etcd_peer_sans: Vec<String>,
-    /// etcd is not ours: none of its certificates are made.
-    pub external_etcd: bool,
+    /// What it is for.
+    pub purpose: Purpose,
     /// The release.
     pub profile: Profile,
     /// Now. One value for a whole run: it is kubeadm's start time.
@@ -223,10 +258,8 @@ pub struct Requirements {
 impl Requirements {
     /// The rows this PKI has.
     pub fn certificates(&self) -> impl Iterator<Item = &'static Spec> + use<> {
-        let external_etcd = self.external_etcd;
-        CERTIFICATES
-            .iter()
-            .filter(move |spec| !(external_etcd && spec.authority == AuthorityName::Etcd))
+        let purpose = self.purpose;
+        CERTIFICATES.iter().filter(move |spec| purpose.covers(spec))
     }
 
     /// A leaf's names, and the requested ones that are no name and no address.

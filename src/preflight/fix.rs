@@ -260,6 +260,8 @@ mod tests {
             service_subnets: networks("10.96.0.0/12,fd00::/108"),
             pod_subnets: Vec::new(),
             etcd_data_dir: None,
+            etcd_in_a_container: true,
+            external_etcd: None,
             kubelet_version_override: None,
             already: Membership::None,
             cluster: None,

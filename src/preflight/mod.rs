@@ -3,6 +3,7 @@
 //! | module | what lives there |
 //! |---|---|
 //! | `kubeadm` | kubeadm's own checks, of one host |
+//! | `endpoint` | whether the host sees the control plane's endpoint |
 //! | `fleet` | checks over all hosts, and what kubeadm does not look at |
 //! | `fix` | safe remedies, and the way back |
 //! | `links` | which hosts have to reach which ports of which others |
@@ -10,6 +11,7 @@
 //! | `result` | what a check says |
 
 pub mod catalogue;
+pub mod endpoint;
 pub mod fix;
 pub mod fleet;
 mod kubeadm;
@@ -18,6 +20,7 @@ mod result;
 
 pub use catalogue::{Explanation, Source, all, explain, remedy};
 pub use kubeadm::{
-    ClusterView, ControlPlaneNode, CoreDns, Membership, Target, Workflow, evaluate, image_pull,
+    ClusterView, ControlPlaneNode, CoreDns, ExternalEtcd, Membership, Target, Workflow, evaluate,
+    image_pull,
 };
 pub use result::{CheckResult, ignore};

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use secrecy::SecretString;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::Assessment;
 
@@ -43,6 +43,8 @@ pub enum Event {
         host: String,
         /// `workflow/phase`.
         phase: String,
+        /// What it waited for last, where it waited for anything that is known.
+        after: Option<After>,
     },
     /// A task ended.
     PhaseFinished {
@@ -177,6 +179,21 @@ pub enum Event {
         /// A JSON object, on one line.
         facts: String,
     },
+    /// Something that was asked for, for programs: shown only in JSON, as a line of its own. Another event says the same
+    /// to people.
+    Object {
+        /// What `kind` says.
+        kind: &'static str,
+        /// A JSON object, on one line. It may hold secrets.
+        object: SecretString,
+    },
+    /// What was found out about a host or a cluster, for programs. People get a listing.
+    Found {
+        /// What `kind` says.
+        kind: &'static str,
+        /// A JSON object, with `host` where it is about one.
+        fields: serde_json::Value,
+    },
     /// A secret the operator asked for by name. Renderers show it once, on standard output; nothing keeps it.
     Disclosed {
         /// What it is.
@@ -191,6 +208,29 @@ pub enum Event {
         /// Lines of text.
         text: String,
     },
+}
+
+/// The task whose end let another one begin.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct After {
+    /// Inventory name.
+    pub host: String,
+    /// `workflow/phase`.
+    pub phase: String,
+    /// In which way the other one waited.
+    pub why: Why,
+}
+
+/// In which way a task waited for another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Why {
+    /// It needs what the other one does, which was the last of all it needs.
+    Need,
+    /// It is of the next batch of hosts, and the other one was the last of the batch before.
+    Batch,
+    /// It could have begun earlier, but for the number of tasks under way at once.
+    Place,
 }
 
 /// What progress is counted in.

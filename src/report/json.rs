@@ -12,7 +12,7 @@ use super::{Event, Outcome, Unit, assessment};
 
 /// Write one event as one line, or, where it is about several hosts' output, as one for each host; an assessment
 /// is a line for each host and check. A closed standard output ends the output, not the run.
-pub fn write(event: &Event) {
+pub fn write(event: &Event, at: OffsetDateTime) {
     match event {
         Event::Listing { .. } | Event::Data { .. } => return,
         Event::Assessed(assessment) => {
@@ -23,16 +23,15 @@ pub fn write(event: &Event) {
         }
         _ => {}
     }
-    let mut value = object(event);
-    // Formatting the current time fails only for years outside RFC 3339.
-    value["time"] = json!(OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default());
+    let value = object(event, at);
     let mut out = std::io::stdout().lock();
-    if let Event::Facts { facts, .. } = event {
-        // They are large, and JSON already: they take the place of the object's end.
+    if let Some((name, object)) = json_of(event) {
+        // It is large or secret, and JSON already: it takes the place of the object's end.
         let value = value.to_string();
         let open = value.strip_suffix('}').unwrap_or_default();
-        let _ = writeln!(out, "{open},\"facts\":{facts}}}");
+        let _ = writeln!(out, "{open},\"{name}\":{object}}}");
     } else if let Event::Merged { hosts, .. } = event {
+        let mut value = value;
         for host in hosts {
             value["host"] = json!(host);
             let _ = writeln!(out, "{value}");
@@ -42,8 +41,22 @@ pub fn write(event: &Event) {
     }
 }
 
-/// Write the last line: counts and the exit status.
-pub fn write_summary(command: &str, summary: &Summary) {
+/// What an event has as JSON already, and the field it belongs to.
+fn json_of(event: &Event) -> Option<(&'static str, &str)> {
+    match event {
+        Event::Facts { facts, .. } => Some(("facts", facts)),
+        Event::Object { kind, object } => Some((kind, object.expose_secret())),
+        _ => None,
+    }
+}
+
+/// Write a line that comes from no event.
+pub fn write_value(value: &Value) {
+    let _ = writeln!(std::io::stdout().lock(), "{value}");
+}
+
+/// The last line: counts and the exit status.
+pub fn summary(command: &str, summary: &Summary, exit_status: u8) -> Value {
     let hosts: Vec<Value> = summary
         .hosts
         .iter()
@@ -59,20 +72,32 @@ pub fn write_summary(command: &str, summary: &Summary) {
             })
         })
         .collect();
-    let value = json!({
-        "time": OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default(),
+    json!({
+        "time": time(OffsetDateTime::now_utc()),
         "kind": "summary",
         "command": command,
         "hosts": hosts,
         "changes": summary.changes(),
         "failed": summary.failed(),
         "warnings": summary.warnings,
-        "exit_status": summary.exit_status(),
-    });
-    let _ = writeln!(std::io::stdout().lock(), "{value}");
+        "exit_status": exit_status,
+    })
 }
 
-fn object(event: &Event) -> Value {
+/// As RFC 3339 writes it.
+pub fn time(at: OffsetDateTime) -> String {
+    // Fails only for years outside RFC 3339.
+    at.format(&Rfc3339).unwrap_or_default()
+}
+
+/// An event as an object: without what [`json_of`] has, and of a [`Event::Merged`] without the host.
+pub fn object(event: &Event, at: OffsetDateTime) -> Value {
+    let mut value = fields(event);
+    value["time"] = json!(time(at));
+    value
+}
+
+fn fields(event: &Event) -> Value {
     match event {
         Event::Connected { host, elapsed } => {
             json!({"kind": "connected", "host": host, "seconds": elapsed.as_secs_f64()})
@@ -81,8 +106,8 @@ fn object(event: &Event) -> Value {
         Event::BatchStarted { batch, batches, hosts, .. } => {
             json!({"kind": "batch_started", "batch": batch, "batches": batches, "hosts": hosts})
         }
-        Event::PhaseStarted { host, phase } => {
-            json!({"kind": "phase_started", "host": host, "phase": phase})
+        Event::PhaseStarted { host, phase, after } => {
+            json!({"kind": "phase_started", "host": host, "phase": phase, "after": after})
         }
         Event::PhaseFinished { host, phase, outcome, elapsed } => {
             let mut value = json!({
@@ -186,7 +211,13 @@ fn object(event: &Event) -> Value {
         Event::Assessed(assessment) => json!({"kind": "assessed", "command": assessment.command}),
         Event::Listing { text } => json!({"kind": "listing", "text": text}),
         Event::Data { text } => json!({"kind": "data", "text": text}),
+        Event::Found { kind, fields } => {
+            let mut value = fields.clone();
+            value["kind"] = json!(kind);
+            value
+        }
         Event::Facts { host, .. } => json!({"kind": "facts", "host": host}),
+        Event::Object { kind, .. } => json!({"kind": kind}),
         Event::Disclosed { what, secret } => {
             json!({"kind": "disclosed", "what": what, "secret": secret.expose_secret()})
         }

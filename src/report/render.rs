@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use secrecy::ExposeSecret;
+use serde_json::json;
+use time::OffsetDateTime;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -15,7 +17,8 @@ use super::question::{Prompter, Question};
 use super::summary::Summary;
 use super::terminal;
 use super::text::printable_line;
-use super::{Event, Events, Outcome, Reporter, Severity};
+use super::timeline::Timeline;
+use super::{Event, Events, Outcome, Recorder, Reporter, Severity, timings};
 
 /// How long a line of host text may get on a terminal, in characters.
 const LINE_LIMIT: usize = 2000;
@@ -44,64 +47,94 @@ pub struct Options {
     pub hosts: Vec<String>,
     /// Whether to end with a table of hosts.
     pub summary: bool,
+    /// Whether to end with where the time went.
+    pub timings: bool,
     /// The word for changes where the command can make some: `changed`, or `to change` in a dry run.
     pub changes: Option<&'static str>,
 }
 
 /// A running renderer.
 pub struct Renderer {
-    task: JoinHandle<Summary>,
+    task: JoinHandle<(Summary, Option<Recorder>)>,
 }
 
 impl Renderer {
     /// Start the renderer and give the reporter that feeds it and the prompter it asks for. No question is put once
-    /// `cancel` has fired, and an open one is taken back.
-    pub fn start(options: Options, cancel: CancellationToken) -> (Reporter, Prompter, Self) {
+    /// `cancel` has fired, and an open one is taken back. What is shown also goes on record, where there is one.
+    pub fn start(
+        options: Options,
+        recorder: Option<Recorder>,
+        cancel: CancellationToken,
+    ) -> (Reporter, Prompter, Self) {
         let (reporter, events) = Reporter::channel();
         let (prompter, questions) = Prompter::channel();
-        let task = tokio::spawn(render(options, events, questions, cancel));
+        let task = tokio::spawn(render(options, recorder, events, questions, cancel));
         (reporter, prompter, Self { task })
     }
 
-    /// Wait until everything sent has been shown; every [`Reporter`] must have been dropped before.
-    pub async fn finish(self) -> Summary {
+    /// Wait until everything sent has been shown; every [`Reporter`] must have been dropped before. Gives what the run came
+    /// to, and back the record, whose end is still to come.
+    pub async fn finish(self) -> (Summary, Option<Recorder>) {
         self.task.await.unwrap_or_default()
     }
 }
 
 async fn render(
     options: Options,
+    mut recorder: Option<Recorder>,
     mut events: Events,
     mut questions: mpsc::UnboundedReceiver<Question>,
     cancel: CancellationToken,
-) -> Summary {
+) -> (Summary, Option<Recorder>) {
     let mut screen = Screen::new(&options);
+    let mut timeline = options.timings.then(|| Timeline::new(OffsetDateTime::now_utc()));
     let mut summary = Summary::default();
     loop {
         let event = tokio::select! {
             // What was told before a question is shown before it.
             biased;
-            event = events.recv() => event,
+            event = events.next() => event,
             Some(question) = questions.recv() => {
                 screen.ask(question, &cancel).await;
                 continue;
             }
         };
-        let Some(event) = event else { break };
+        let Some((at, event)) = event else { break };
         summary.record(&event);
+        if let Some(recorder) = &mut recorder {
+            recorder.record(&event, at);
+        }
+        if let Some(timeline) = &mut timeline {
+            timeline.record(&event, at);
+        }
         match options.format {
-            Format::Json => json::write(&event),
-            Format::Auto | Format::Plain => screen.show(&event),
+            Format::Json => json::write(&event, at),
+            Format::Auto | Format::Plain => screen.show(&event, at),
         }
     }
+    let spans = timeline.map(|timeline| timeline.into_spans(OffsetDateTime::now_utc()));
     match options.format {
-        Format::Json if options.summary => json::write_summary(&options.command, &summary),
-        Format::Auto | Format::Plain if options.summary => {
-            screen.finish(&options, &summary);
+        Format::Json => {
+            if let Some(spans) = &spans {
+                let mut value = timings::value(spans);
+                value["kind"] = json!("timings");
+                value["time"] = json!(json::time(OffsetDateTime::now_utc()));
+                json::write_value(&value);
+            }
+            if options.summary {
+                let status = summary.exit_status();
+                json::write_value(&json::summary(&options.command, &summary, status));
+            }
         }
-        _ => {}
+        Format::Auto | Format::Plain => {
+            if options.summary {
+                screen.finish(&options, &summary);
+            }
+            let text = spans.map(|spans| timings::text(&spans)).unwrap_or_default();
+            text.lines().for_each(|line| screen.line(line));
+        }
     }
-    summary
+    (summary, recorder)
 }
 
 /// Lines on standard error, with one progress line below them on a terminal.
@@ -178,7 +211,7 @@ impl Screen {
         self.line(&format!("{host:<width$}  {phase:<26} {}", printable_line(text, LINE_LIMIT)));
     }
 
-    fn show(&mut self, event: &Event) {
+    fn show(&mut self, event: &Event, at: OffsetDateTime) {
         match event {
             Event::Connected { host, elapsed } if self.verbosity > 0 => {
                 self.host_line(host, "connect", &format!("{} ms", elapsed.as_millis()));
@@ -186,7 +219,7 @@ impl Screen {
             Event::BatchStarted { batch, batches, folded, .. } => {
                 self.line(&format!("batch {batch} of {batches}: {folded}"));
             }
-            Event::PhaseStarted { host, phase } => {
+            Event::PhaseStarted { host, phase, .. } => {
                 let (host, phase) = (host.clone(), phase.clone());
                 self.running.push(Running { host, phase, percent: None });
                 self.show_progress();
@@ -268,7 +301,7 @@ impl Screen {
             Event::Data { text } => self.progress.suspend(|| {
                 let _ = std::io::stdout().write_all(text.as_bytes());
             }),
-            Event::Facts { .. } => self.progress.suspend(|| json::write(event)),
+            Event::Facts { .. } => self.progress.suspend(|| json::write(event, at)),
             Event::Interrupted => self.line(
                 "interrupted: steps under way are finished, no others begin; once more aborts at once",
             ),

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
 
+use time::OffsetDateTime;
 use tokio::sync::{Notify, mpsc};
 
 use super::Event;
@@ -19,14 +20,14 @@ const BACKLOG: usize = 8 * 1024 * 1024;
 /// Where logic sends events. Cheap to clone; never blocks.
 #[derive(Debug, Clone)]
 pub struct Reporter {
-    events: mpsc::UnboundedSender<Event>,
+    events: mpsc::UnboundedSender<(OffsetDateTime, Event)>,
     backlog: Arc<Backlog>,
 }
 
 /// Where the renderer takes events from.
 #[derive(Debug)]
 pub struct Events {
-    events: mpsc::UnboundedReceiver<Event>,
+    events: mpsc::UnboundedReceiver<(OffsetDateTime, Event)>,
     backlog: Arc<Backlog>,
 }
 
@@ -52,7 +53,7 @@ impl Reporter {
     pub fn emit(&self, event: Event) {
         self.backlog.bytes.fetch_add(size(&event), Ordering::Relaxed);
         // Fails only when the renderer has ended, and then nobody is left to tell.
-        let _ = self.events.send(event);
+        let _ = self.events.send((OffsetDateTime::now_utc(), event));
     }
 
     /// `work`, which passes on what hosts print, held up while too much of that waits to be shown.
@@ -90,13 +91,18 @@ impl Reporter {
 impl Events {
     /// The next event; `None` when every reporter is gone.
     pub async fn recv(&mut self) -> Option<Event> {
-        let event = self.events.recv().await?;
+        self.next().await.map(|(_, event)| event)
+    }
+
+    /// The next event, and when it was sent: whoever shows events may be late, for example while a question is open.
+    pub(super) async fn next(&mut self) -> Option<(OffsetDateTime, Event)> {
+        let (at, event) = self.events.recv().await?;
         let size = size(&event);
         let before = self.backlog.bytes.fetch_sub(size, Ordering::Relaxed);
         if before > BACKLOG && before - size <= BACKLOG {
             self.backlog.shrunk.notify_waiters();
         }
-        Some(event)
+        Some((at, event))
     }
 }
 

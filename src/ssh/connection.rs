@@ -3,7 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::io;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use russh::client::{DisconnectReason, Handle, Handler, Msg, Session};
@@ -42,6 +42,10 @@ pub(super) const QUOTED: usize = 200;
 /// A connection to one host. Clones share it; the last one dropped closes it.
 #[derive(Clone)]
 pub struct Connection(Arc<Inner>);
+
+/// A connection that is there as long as somebody else has it.
+#[derive(Clone)]
+pub(super) struct WeakConnection(Weak<Inner>);
 
 struct Inner {
     handle: Handle<Client>,
@@ -85,7 +89,23 @@ impl fmt::Debug for Connection {
     }
 }
 
+impl fmt::Debug for WeakConnection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("WeakConnection")
+    }
+}
+
+impl WeakConnection {
+    pub(super) fn upgrade(&self) -> Option<Connection> {
+        self.0.upgrade().map(Connection)
+    }
+}
+
 impl Connection {
+    pub(super) fn downgrade(&self) -> WeakConnection {
+        WeakConnection(Arc::downgrade(&self.0))
+    }
+
     pub(super) fn new(parts: Parts, settings: &Settings) -> Self {
         Self(Arc::new(Inner {
             handle: parts.handle,
@@ -199,6 +219,11 @@ impl Connection {
                 }
             };
         }
+    }
+
+    /// Wait until the server has shown that it has room for one session only, and another one is wanted.
+    pub(super) async fn crowded(&self) {
+        self.0.sessions.crowded().await;
     }
 
     async fn session_slot(&self) -> Result<OwnedSemaphorePermit, SshError> {

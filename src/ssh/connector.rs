@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use super::auth::{self, Banner, Failure, Login};
 use super::config::ConfigError;
 use super::connection::{Client, Connection, Ending, Parts};
+use super::descriptors::Descriptors;
 use super::dial::{Deadline, Dialled, dial};
 use super::environment::Environment;
 use super::error::SshError;
@@ -18,6 +19,7 @@ use super::hops::Hops;
 use super::keys::KeyRing;
 use super::known_hosts::{HostKeyCheck, KnownHosts};
 use super::privilege::Privilege;
+use super::proxy_command::ProxyCommand;
 use super::resolver::Resolver;
 use super::retry::{self, Tried};
 use super::route::Route;
@@ -35,6 +37,7 @@ pub struct Connector {
     key_ring: KeyRing,
     pub(super) known_hosts: Arc<KnownHosts>,
     hops: Hops,
+    descriptors: Descriptors,
     reporter: Option<Reporter>,
 }
 
@@ -98,6 +101,22 @@ impl Connector {
         self.connect_to(&host.name, &self.route(host).await?).await
     }
 
+    /// How many connections may be open at once, those through jump hosts not counted. Whoever wants another waits for one
+    /// to end.
+    pub fn most_connections(&self) -> usize {
+        self.descriptors.most()
+    }
+
+    /// Wait until somebody has had to wait for another connection to end, in this run.
+    pub async fn crowded(&self) {
+        self.descriptors.short().await;
+    }
+
+    /// Whether that has been so.
+    pub fn is_crowded(&self) -> bool {
+        self.descriptors.is_short()
+    }
+
     /// Close the connections to jump hosts. What is behind them is lost, and no others are made.
     pub async fn close(&self) {
         self.hops.close().await;
@@ -105,6 +124,10 @@ impl Connector {
 
     /// The way to `host`.
     pub(super) async fn route(&self, host: &Host) -> Result<Route, SshError> {
+        if !self.resolver.may_block() {
+            let (hops, host) = self.resolver.way(&host.address, &host.ssh)?;
+            return Ok(Route::over(hops, host));
+        }
         let (resolver, address, written) =
             (Arc::clone(&self.resolver), host.address.clone(), host.ssh.clone());
         let task = tokio::task::spawn_blocking(move || resolver.way(&address, &written));
@@ -128,7 +151,20 @@ impl Connector {
             }
             None => None,
         };
-        dial(&route.settings, via).await
+        let descriptors = match (&via, &route.settings.proxy_command.value) {
+            (Some(_), _) => 0,
+            (None, Some(_)) => ProxyCommand::DESCRIPTORS,
+            (None, None) => 1,
+        };
+        let tell = |text| self.tell(Event::Message { text });
+        let room = self.descriptors.take(descriptors, tell).await;
+        dial(&route.settings, via, room).await
+    }
+
+    fn tell(&self, event: Event) {
+        if let Some(reporter) = &self.reporter {
+            reporter.emit(event);
+        }
     }
 
     /// `attempt` to reach the host of `settings`, again and again where what keeps it from succeeding may pass.
@@ -154,11 +190,8 @@ impl Connector {
             let Some(pause) = retry::pause(&error, tried, random()) else {
                 return Err(error);
             };
-            if let Some(reporter) = &self.reporter {
-                let pause = pause.as_secs_f64();
-                let text = format!("{error}; trying again in {pause:.1} s");
-                reporter.emit(Event::Note { host: host.to_owned(), text });
-            }
+            let text = format!("{error}; trying again in {:.1} s", pause.as_secs_f64());
+            self.tell(Event::Note { host: host.to_owned(), text });
             sleep(pause).await;
         }
     }

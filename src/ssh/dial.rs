@@ -1,14 +1,12 @@
 //! From an address to a stream of bytes: by TCP, or through a jump host's connection. Nothing is said to the server yet.
 
 use std::io;
-use std::net::SocketAddr;
-use std::os::fd::AsRawFd;
 use std::time::Duration;
 
 use russh::ChannelOpenFailure;
 use rustix::io::Errno;
-use rustix::process::{Resource, getrlimit};
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::TcpStream;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::connection::{Connection, NotOpened};
@@ -17,9 +15,6 @@ use super::proxy_command::ProxyCommand;
 use super::relay::Relay;
 use super::settings::Settings;
 use super::wire::{Lifeline, Wire};
-
-/// Descriptors that connections leave free for what a login needs besides: keys, known_hosts, an agent.
-const SPARE_DESCRIPTORS: u64 = 16;
 
 /// A way to a server that has not been spoken to.
 pub(super) struct Dialled {
@@ -49,10 +44,12 @@ impl Deadline {
     }
 }
 
-/// Open a stream to the server of `settings`: through `via`, by its ProxyCommand, or by TCP.
+/// Open a stream to the server of `settings`: through `via`, by its ProxyCommand, or by TCP. It takes `room` until it is
+/// gone.
 pub(super) async fn dial(
     settings: &Settings,
     via: Option<Connection>,
+    room: Option<OwnedSemaphorePermit>,
 ) -> Result<Dialled, SshError> {
     let deadline = Deadline::new(settings.connect_timeout.value);
     let patience = settings.patience();
@@ -68,7 +65,7 @@ pub(super) async fn dial(
         }
         (None, None) => Wire::new(connect(settings, deadline).await?, patience),
     };
-    Ok(Dialled { wire, lifeline, via, deadline })
+    Ok(Dialled { wire: wire.in_room(room), lifeline, via, deadline })
 }
 
 async fn connect(settings: &Settings, deadline: Deadline) -> Result<TcpStream, SshError> {
@@ -97,7 +94,7 @@ async fn connect_any(
         // An address that does not answer leaves time for the others.
         let left = u32::try_from(candidates.len() - index).unwrap_or(u32::MAX);
         let share = deadline.at.saturating_duration_since(Instant::now()) / left;
-        match timeout(share, connect_to(*candidate)).await {
+        match timeout(share, TcpStream::connect(*candidate)).await {
             Ok(Ok(stream)) => {
                 // Without it small requests wait for acknowledgements; failing to set it only costs time.
                 let _ = stream.set_nodelay(true);
@@ -108,19 +105,6 @@ async fn connect_any(
         }
     }
     Err(last.unwrap_or_else(|| (format!("{host} has no address"), Fault::Lasting)))
-}
-
-async fn connect_to(address: SocketAddr) -> io::Result<TcpStream> {
-    let socket = match address {
-        SocketAddr::V4(_) => TcpSocket::new_v4()?,
-        SocketAddr::V6(_) => TcpSocket::new_v6()?,
-    };
-    // The lowest free number is given, so the number tells how many there are.
-    let number = u64::try_from(socket.as_raw_fd()).unwrap_or_default();
-    if getrlimit(Resource::Nofile).current.is_some_and(|limit| number + SPARE_DESCRIPTORS > limit) {
-        return Err(Errno::MFILE.into());
-    }
-    socket.connect(address).await
 }
 
 async fn relay(

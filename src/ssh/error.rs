@@ -81,6 +81,9 @@ pub enum SshError {
         /// The limit in bytes.
         limit: usize,
     },
+    /// A command that gives way to others was ended for one.
+    #[error("the server has room for one session only (MaxSessions)")]
+    GaveWay,
     /// A command cannot be sent, whatever the server.
     #[error("the command cannot be sent: {reason}")]
     Unsendable {

@@ -38,7 +38,7 @@ impl Hops {
             let new = || Hop { depth: route.depth(), connection: Arc::default() };
             Arc::clone(&hops.entry(route.key()).or_insert_with(new).connection)
         };
-        connection.get(connect).await.map_err(|error| match error {
+        connection.get(|| true, connect).await.map_err(|error| match error {
             // It says where it happened, on the way to this one.
             SshError::Jump { .. } => error,
             error => SshError::Jump { endpoint: route.settings.endpoint(), error: Box::new(error) },

@@ -10,6 +10,7 @@ mod cache;
 mod config;
 mod connection;
 mod connector;
+mod descriptors;
 mod dial;
 mod environment;
 mod error;

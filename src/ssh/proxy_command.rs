@@ -35,6 +35,9 @@ pub(super) struct Complaints {
 }
 
 impl ProxyCommand {
+    /// File descriptors that it takes: three pipes and the process.
+    pub(super) const DESCRIPTORS: u32 = 4;
+
     /// Run `command`, whose tokens are expanded.
     pub(super) fn start(command: &str) -> io::Result<(Self, Complaints)> {
         let mut child = Command::new("sh")

@@ -29,6 +29,11 @@ impl Resolver {
         Self { config: Config::new(environment.clone()), environment }
     }
 
+    /// Whether resolving may take long: files are read, and what they say may ask for commands to be run.
+    pub(super) fn may_block(&self) -> bool {
+        !self.config.is_empty()
+    }
+
     /// Look for what is wrong with OpenSSH's configuration whatever the host.
     pub(super) fn check(&self) -> Result<(), ConfigError> {
         self.config.check()

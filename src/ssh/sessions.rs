@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
 
 /// Commands at once on one connection: fewer than sshd's MaxSessions, which is 10 by default.
 const MAX_SESSIONS: usize = 8;
@@ -15,6 +16,8 @@ pub(super) struct Sessions {
     free: Arc<Semaphore>,
     /// How many there may be, used or free.
     capacity: AtomicUsize,
+    /// Fired once there is room for one only.
+    crowded: CancellationToken,
 }
 
 impl Sessions {
@@ -22,6 +25,7 @@ impl Sessions {
         Self {
             free: Arc::new(Semaphore::new(MAX_SESSIONS)),
             capacity: AtomicUsize::new(MAX_SESSIONS),
+            crowded: CancellationToken::new(),
         }
     }
 
@@ -30,14 +34,22 @@ impl Sessions {
         Arc::clone(&self.free).acquire_owned().await
     }
 
+    /// Wait until the server has been found to have room for one session only. Another one is wanted then.
+    pub(super) async fn crowded(&self) {
+        self.crowded.cancelled().await;
+    }
+
     /// The server refused the session that was to take `slot`. Where others are open, one fewer may be from now on, and
     /// the slot is gone: wait for another. Otherwise it comes back.
     pub(super) fn refused(&self, slot: OwnedSemaphorePermit) -> Option<OwnedSemaphorePermit> {
         let others = |capacity: usize| capacity - self.free.available_permits().min(capacity) > 1;
         let fewer = |capacity: usize| (capacity > 1 && others(capacity)).then(|| capacity - 1);
         match self.capacity.fetch_update(Ordering::SeqCst, Ordering::SeqCst, fewer) {
-            Ok(_) => {
+            Ok(before) => {
                 slot.forget();
+                if before == 2 {
+                    self.crowded.cancel();
+                }
                 None
             }
             Err(_) => Some(slot),
@@ -64,6 +76,7 @@ mod tests {
         }
         assert_eq!(open.len(), 2);
         assert_eq!(sessions.capacity.load(Ordering::SeqCst), 2);
+        assert!(!sessions.crowded.is_cancelled());
         assert_eq!(sessions.free.available_permits(), 0);
         open.pop();
         assert!(sessions.slot().await.is_ok());
@@ -78,6 +91,7 @@ mod tests {
         let left = slots.into_iter().filter_map(|slot| sessions.refused(slot)).count();
         assert_eq!(left, 1);
         assert_eq!(sessions.capacity.load(Ordering::SeqCst), 1);
+        assert!(sessions.crowded.is_cancelled());
         // The server has no room although nothing is open.
         let slot = sessions.slot().await.unwrap();
         assert!(sessions.refused(slot).is_some());

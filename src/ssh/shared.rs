@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use super::connection::{CLOSED_HERE, Connection};
+use super::connection::{CLOSED_HERE, Connection, WeakConnection};
 use super::error::SshError;
 
 /// How long a failure that may pass is what everybody hears, before somebody's asking means another attempt.
@@ -24,6 +24,8 @@ enum State {
     #[default]
     Unused,
     Up(Connection),
+    /// Up as long as somebody uses it.
+    Lent(WeakConnection),
     Failed {
         error: SshError,
         at: Instant,
@@ -32,27 +34,37 @@ enum State {
 }
 
 impl Shared {
-    /// The connection, by `connect` if there is none.
+    /// The connection, by `connect` if there is none. Where `keep` says no, it ends with whoever is the last to use it.
     ///
     /// # Errors
     /// What `connect` gave, now or a short while ago; a wrong key or password is not tried again at all. After
     /// [`Shared::close`] the connection is lost for good.
-    pub async fn get<F>(&self, connect: impl FnOnce() -> F) -> Result<Connection, SshError>
+    pub async fn get<F>(
+        &self,
+        keep: impl Fn() -> bool,
+        connect: impl FnOnce() -> F,
+    ) -> Result<Connection, SshError>
     where
         F: Future<Output = Result<Connection, SshError>>,
     {
         let mut state = self.0.lock().await;
+        if let Some(connection) = state.connection().filter(|connection| !connection.is_closed()) {
+            if !keep() {
+                *state = State::Lent(connection.downgrade());
+            }
+            return Ok(connection);
+        }
         match &*state {
-            State::Up(connection) if !connection.is_closed() => return Ok(connection.clone()),
             State::Failed { error, at } if is_kept(error, at.elapsed()) => {
                 return Err(error.clone());
             }
             State::Closed => return Err(SshError::Lost { reason: CLOSED_HERE.to_owned() }),
-            State::Unused | State::Up(_) | State::Failed { .. } => {}
+            State::Unused | State::Up(_) | State::Lent(_) | State::Failed { .. } => {}
         }
         let outcome = connect().await;
         *state = match &outcome {
-            Ok(connection) => State::Up(connection.clone()),
+            Ok(connection) if keep() => State::Up(connection.clone()),
+            Ok(connection) => State::Lent(connection.downgrade()),
             Err(error) => State::Failed { error: error.clone(), at: Instant::now() },
         };
         outcome
@@ -61,8 +73,26 @@ impl Shared {
     /// Close the connection, and make no other.
     pub async fn close(&self) {
         let state = std::mem::replace(&mut *self.0.lock().await, State::Closed);
-        if let State::Up(connection) = state {
+        if let Some(connection) = state.connection() {
             connection.close().await;
+        }
+    }
+
+    /// Leave the connection to those who use it; without any, it ends. One that is being made is left as it is.
+    pub fn let_go(&self) {
+        let Ok(mut state) = self.0.try_lock() else { return };
+        if let State::Up(connection) = &*state {
+            *state = State::Lent(connection.downgrade());
+        }
+    }
+}
+
+impl State {
+    fn connection(&self) -> Option<Connection> {
+        match self {
+            Self::Up(connection) => Some(connection.clone()),
+            Self::Lent(connection) => connection.upgrade(),
+            Self::Unused | Self::Failed { .. } | Self::Closed => None,
         }
     }
 }

@@ -13,6 +13,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Sleep, sleep};
 use tokio_util::sync::{CancellationToken, DropGuard, WaitForCancellationFutureOwned};
 
@@ -36,6 +37,8 @@ pub(super) struct Wire {
     /// Runs while the peer takes nothing.
     stalled: Option<Pin<Box<Sleep>>>,
     greeting: Greeting,
+    /// The room that it takes among those that are open.
+    _room: Option<OwnedSemaphorePermit>,
     /// Tells the lifeline that the wire is gone.
     _ended: DropGuard,
 }
@@ -77,9 +80,15 @@ impl Wire {
             patience,
             stalled: None,
             greeting: greeting.clone(),
+            _room: None,
             _ended: ended.clone().drop_guard(),
         };
         (wire, Lifeline { cut, ended, greeting, complaints: None })
+    }
+
+    /// The same, taking `room` until it is gone.
+    pub(super) fn in_room(self, room: Option<OwnedSemaphorePermit>) -> Self {
+        Self { _room: room, ..self }
     }
 
     fn poll_cut(&mut self, cx: &mut Context<'_>) -> io::Result<()> {

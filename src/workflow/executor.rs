@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 use crate::fleet::Pace;
-use crate::inventory::fold_hosts;
+use crate::inventory::{Host, fold_hosts};
 use crate::phases::{Context, Done, PhaseError, Run, hooks};
-use crate::report::{Event, Outcome};
+use crate::report::{After, Event, Outcome};
 
-use super::phase::Phase;
+use super::phase::{First, Phase, Scope};
 use super::plan::{Choice, Plan};
-use super::scheduler::{self, Ended, Verdict};
+use super::scheduler::{self, Cause, Ended, Verdict};
 
 /// How a workflow is run.
 pub struct Options {
@@ -20,6 +20,8 @@ pub struct Options {
     pub pace: Pace,
     /// Which phases are wanted.
     pub choice: Choice,
+    /// Which of the selected hosts take part.
+    pub which: Scope,
     /// Limit for the run. Once it has passed, `stop` is fired.
     pub timeout: Option<Duration>,
     /// Fires when the run is to stop: tasks under way end, no others begin. The run's own.
@@ -39,13 +41,38 @@ impl Stop {
 /// Run a workflow to its end. How each task ended goes to the run's reporter; tokens made for the run are
 /// deleted at the end, whatever happened.
 pub async fn run(run: Arc<Run>, phases: &[&'static Phase], options: Options) {
+    stage(&run, phases, options).await;
+    run.finish().await;
+}
+
+/// Run a part of a workflow, after which the connections are still there for the next one. The last part is for [`run`].
+pub async fn stage(run: &Arc<Run>, phases: &[&'static Phase], options: Options) {
+    let Options { pace, choice, which, timeout, stop } = options;
     let hosts = run.hosts();
-    let Options { pace, choice, timeout, stop } = options;
-    let plan = Arc::new(Plan::new(phases, &hosts, &choice, &pace));
-    announce(&plan, &run);
+    if let Err(error) = run.lease_cluster().await {
+        return refuse(&hosts, "lease", &error, run);
+    }
+    // A workflow that does not care which it is must not fail where nobody can tell.
+    let asked = phases.iter().any(|phase| phase.scope.tells_first()) || which.tells_first();
+    if asked && let Err(error) = run.find_first_control_plane().await {
+        return refuse(&hosts, "find the first control plane", &error, run);
+    }
+    // Which host of etcd is the first matters only to phases that make members.
+    let makes_members = phases.iter().any(|phase| phase.scope == Scope::FirstEtcdHost);
+    let etcd_host = match makes_members {
+        false => None,
+        true => match run.find_first_etcd_host().await {
+            Ok(first) => first,
+            Err(error) => return refuse(&hosts, "find the first host of etcd", &error, run),
+        },
+    };
+    let first = First { control_plane: run.control_plane().name(), etcd_host };
+    let hosts: Vec<_> = hosts.into_iter().filter(|host| which.covers(host, first)).collect();
+    let plan = Arc::new(Plan::new(phases, &hosts, first, &choice, &pace));
+    announce(&plan, run);
     let why = Stop::default();
     let execute = |index, verdict| task(run.clone(), plan.clone(), index, verdict, why.clone());
-    let on_batch = |batch| announce_batch(&plan, batch, &run);
+    let on_batch = |batch| announce_batch(&plan, batch, run);
     let scheduled = scheduler::run(plan.clone(), &pace, stop.clone(), on_batch, execute);
     let limit = async {
         let Some(limit) = timeout else { return std::future::pending().await };
@@ -60,7 +87,23 @@ pub async fn run(run: Arc<Run>, phases: &[&'static Phase], options: Options) {
         () = scheduled => {}
         () = limit => {}
     }
-    run.finish().await;
+}
+
+/// Nothing can be planned: no host is touched.
+fn refuse(hosts: &[Arc<Host>], action: &str, error: &PhaseError, run: &Run) {
+    for host in hosts {
+        run.reporter().emit(Event::Planned { host: host.name.clone(), tasks: 1 });
+        run.reporter().emit(Event::PhaseFinished {
+            host: host.name.clone(),
+            phase: action.to_owned(),
+            outcome: Outcome::Failed {
+                unreachable: error.unreachable(),
+                error: error.to_string(),
+                changes: 0,
+            },
+            elapsed: Duration::ZERO,
+        });
+    }
 }
 
 /// Tell how many tasks each host has.
@@ -97,11 +140,16 @@ async fn task(run: Arc<Run>, plan: Arc<Plan>, index: usize, verdict: Verdict, wh
         }
         Verdict::NotStarted(reason) => Outcome::Skipped { reason },
         Verdict::Stopped => Outcome::Skipped { reason: why.reason() },
-        Verdict::Run if task.left_out => {
+        Verdict::Run(_) if task.left_out => {
             Outcome::NotNeeded { reason: "left out by --skip-phases".to_owned() }
         }
-        Verdict::Run => {
-            reporter.emit(Event::PhaseStarted { host: host.clone(), phase: name.to_owned() });
+        Verdict::Run(cause) => {
+            let after = cause.map(|cause| after(&plan, cause));
+            reporter.emit(Event::PhaseStarted {
+                host: host.clone(),
+                phase: name.to_owned(),
+                after,
+            });
             match run.context(&task.host, name, task.parts.clone()) {
                 Some(context) => execute(task.phase, Arc::new(context), &why).await,
                 None => return Ended::Failed,
@@ -118,6 +166,11 @@ async fn task(run: Arc<Run>, plan: Arc<Plan>, index: usize, verdict: Verdict, wh
     ended
 }
 
+fn after(plan: &Plan, cause: Cause) -> After {
+    let task = &plan.tasks[cause.task];
+    After { host: task.host.clone(), phase: task.phase.name.to_owned(), why: cause.why }
+}
+
 async fn execute(phase: &'static Phase, context: Arc<Context>, why: &Stop) -> Outcome {
     match with_hooks(phase, context.clone()).await {
         Ok(Done::Finished) => Outcome::Done { changes: context.changes() },
@@ -132,8 +185,9 @@ async fn execute(phase: &'static Phase, context: Arc<Context>, why: &Stop) -> Ou
 }
 
 async fn with_hooks(phase: &'static Phase, context: Arc<Context>) -> Result<Done, PhaseError> {
+    context.lease().await?;
     hooks::before(&context).await?;
-    let done = (phase.run)(context.clone()).await?;
+    let done = context.while_reachable((phase.run)(context.clone())).await?;
     if matches!(done, Done::Finished) {
         hooks::after(&context).await?;
     }

@@ -6,12 +6,14 @@
 mod executor;
 mod phase;
 mod plan;
+mod renew;
 #[cfg(test)]
 mod rolling_tests;
 mod scheduler;
 mod tables;
 
-pub use executor::{Options, run};
-pub use phase::{Need, Phase, Scope};
+pub use executor::{Options, run, stage};
+pub use phase::{First, Need, Phase, Scope};
 pub use plan::{Choice, UnknownPhase};
-pub use tables::{APPLY, RESET, init, join};
+pub use renew::{RENEW_CONTROL_PLANES, RENEW_KUBELETS};
+pub use tables::{APPLY, RESET, init, join, reset_whole};

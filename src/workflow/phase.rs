@@ -36,17 +36,69 @@ pub enum Scope {
     EveryHost,
     /// The control plane that is set up first and holds the authority.
     FirstControlPlane,
+    /// Control planes that join the first.
+    JoiningControlPlanes,
+    /// Every selected control plane, the first included.
+    ControlPlanes,
+    /// Workers, and control planes that join the first.
+    Joining,
+    /// Every selected host that may hold a member of etcd.
+    EtcdMembers,
     /// Selected workers.
     Workers,
+    /// Every selected host but those of etcd: those that have a Node.
+    Nodes,
+    /// Every selected host of etcd.
+    EtcdHosts,
+    /// The host of etcd whose member begins, and which holds etcd's authority.
+    FirstEtcdHost,
+    /// Hosts of etcd that join the first.
+    JoiningEtcdHosts,
+    /// What a cluster begins with: every host of etcd, and the first control plane.
+    Founding,
+}
+
+/// The hosts that others build on, by name.
+#[derive(Debug, Clone, Copy)]
+pub struct First<'a> {
+    /// The first control plane.
+    pub control_plane: &'a str,
+    /// The first host of etcd, where there is one.
+    pub etcd_host: Option<&'a str>,
+}
+
+impl<'a> From<&'a str> for First<'a> {
+    /// Of a cluster without hosts of etcd.
+    fn from(control_plane: &'a str) -> Self {
+        Self { control_plane, etcd_host: None }
+    }
 }
 
 impl Scope {
+    /// Whether it makes a difference which control plane is the first.
+    pub fn tells_first(self) -> bool {
+        matches!(
+            self,
+            Self::FirstControlPlane | Self::JoiningControlPlanes | Self::Joining | Self::Founding
+        )
+    }
+
     /// Whether the phase runs on this host.
-    pub fn covers(self, host: &Host) -> bool {
-        match self {
-            Self::EveryHost => true,
-            Self::FirstControlPlane => host.role == Role::ControlPlane,
-            Self::Workers => host.role == Role::Worker,
+    pub fn covers(self, host: &Host, first: First<'_>) -> bool {
+        let is_first = host.name == first.control_plane;
+        let is_first_of_etcd = first.etcd_host == Some(&host.name);
+        match (self, host.role) {
+            (Self::EveryHost, _)
+            | (Self::ControlPlanes, Role::ControlPlane)
+            | (Self::EtcdMembers, Role::ControlPlane | Role::Etcd)
+            | (Self::Workers | Self::Joining, Role::Worker)
+            | (Self::Nodes, Role::ControlPlane | Role::Worker)
+            | (Self::EtcdHosts | Self::Founding, Role::Etcd) => true,
+            (Self::FirstControlPlane | Self::Founding, Role::ControlPlane) => is_first,
+            (Self::FirstEtcdHost, Role::Etcd) => is_first_of_etcd,
+            (Self::JoiningEtcdHosts, Role::Etcd) => !is_first_of_etcd,
+            (Self::JoiningControlPlanes | Self::Joining, Role::ControlPlane) => !is_first,
+            _ => false,
         }
     }
 }
@@ -56,12 +108,20 @@ impl Scope {
 pub enum Need {
     /// A phase on the same host.
     Here(&'static str),
-    /// A phase on the same host, however it ended.
-    HereEnded(&'static str),
-    /// A phase on whichever host runs it first of all: the first control plane.
+    /// A phase of the first control plane. Hosts of etcd, which come before it, do not wait for it.
     FirstControlPlane(&'static str),
-    /// A phase on every host that runs it; failures elsewhere do not hold this phase back.
-    EverywhereEnded(&'static str),
+    /// A phase of the first host of etcd.
+    FirstEtcdHost(&'static str),
+    /// A phase on every host of etcd that runs it; failures there do not hold this phase back.
+    EtcdHostsEnded(&'static str),
+    /// A phase on every control plane that runs it, however it ended there: for hosts of etcd, which control planes need
+    /// for as long as they are asked anything.
+    ControlPlanesEnded(&'static str),
+    /// A phase on the control plane before this one, of those that run it: one control plane at a time. Nothing for
+    /// other hosts. It may stand behind this one in the table.
+    PreviousControlPlane(&'static str),
+    /// A phase on every worker that runs it; failures there do not hold this phase back.
+    WorkersEnded(&'static str),
 }
 
 impl Need {
@@ -69,9 +129,12 @@ impl Need {
     pub fn phase(self) -> &'static str {
         match self {
             Self::Here(name)
-            | Self::HereEnded(name)
             | Self::FirstControlPlane(name)
-            | Self::EverywhereEnded(name) => name,
+            | Self::FirstEtcdHost(name)
+            | Self::EtcdHostsEnded(name)
+            | Self::ControlPlanesEnded(name)
+            | Self::PreviousControlPlane(name)
+            | Self::WorkersEnded(name) => name,
         }
     }
 }

@@ -4,9 +4,9 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::fleet::Pace;
-use crate::inventory::Host;
+use crate::inventory::{Host, Role};
 
-use super::phase::{Need, Phase};
+use super::phase::{First, Need, Phase};
 
 /// One phase on one host.
 pub struct Task {
@@ -33,8 +33,7 @@ impl Task {
     }
 }
 
-/// The tasks of a run. Indices in [`Task::needs`] are always smaller than the task's own, and no task needs one of
-/// a later batch.
+/// The tasks of a run. Nothing waits for itself in a circle, and no task needs one of a later batch.
 pub struct Plan {
     /// In the order of the phase table, then of the inventory.
     pub tasks: Vec<Task>,
@@ -67,10 +66,9 @@ impl Choice {
     pub fn check(&self, phases: &[&'static Phase]) -> Result<(), UnknownPhase> {
         for name in self.only.iter().chain(&self.skip) {
             if !phases.iter().any(|phase| phase.is_named_by(name)) {
-                return Err(UnknownPhase {
-                    name: name.clone(),
-                    known: phases.iter().map(|phase| phase.name).collect(),
-                });
+                let mut known: Vec<_> = phases.iter().map(|phase| phase.name).collect();
+                known.dedup();
+                return Err(UnknownPhase { name: name.clone(), known });
             }
         }
         Ok(())
@@ -78,14 +76,16 @@ impl Choice {
 }
 
 impl Plan {
-    /// Expand the phases over the hosts. Phases must stand behind those they need.
-    pub fn new(
+    /// Expand the phases over the hosts, of which others build on those in `first`. Phases must stand behind those they
+    /// need.
+    pub fn new<'a>(
         phases: &[&'static Phase],
         hosts: &[Arc<Host>],
+        first: impl Into<First<'a>>,
         choice: &Choice,
         pace: &Pace,
     ) -> Self {
-        let mut tasks = expand(phases, hosts, choice);
+        let mut tasks = expand(phases, hosts, first.into(), choice);
         let batches = batches(&tasks, hosts, pace);
         let in_batch: HashMap<&str, usize> = (0..)
             .zip(&batches)
@@ -133,10 +133,21 @@ fn batches(tasks: &[Task], hosts: &[Arc<Host>], pace: &Pace) -> Vec<Vec<String>>
     batches
 }
 
-fn expand(phases: &[&'static Phase], hosts: &[Arc<Host>], choice: &Choice) -> Vec<Task> {
+fn expand(
+    phases: &[&'static Phase],
+    hosts: &[Arc<Host>],
+    first: First<'_>,
+    choice: &Choice,
+) -> Vec<Task> {
     let mut tasks: Vec<Task> = Vec::new();
     let mut index: HashMap<(&'static str, &str), usize> = HashMap::new();
     let mut by_phase: HashMap<&'static str, Vec<usize>> = HashMap::new();
+    let workers: HashSet<&str> = hosts
+        .iter()
+        .filter(|host| host.role == Role::Worker)
+        .map(|host| host.name.as_str())
+        .collect();
+    let mut in_turn: Vec<(usize, &'static str)> = Vec::new();
     let wanted = |phase: &Phase| {
         choice.only.is_empty() || choice.only.iter().any(|name| phase.is_named_by(name))
     };
@@ -145,7 +156,7 @@ fn expand(phases: &[&'static Phase], hosts: &[Arc<Host>], choice: &Choice) -> Ve
         let skipped =
             |name: &String| phase.is_named_by(name) && phase.part_named_by(name).is_none();
         let left_out = choice.skip.iter().any(skipped) || parts.as_ref().is_some_and(Vec::is_empty);
-        for host in hosts.iter().filter(|host| phase.scope.covers(host)) {
+        for host in hosts.iter().filter(|host| phase.scope.covers(host, first)) {
             let mut needs = Vec::new();
             let mut needs_ended = Vec::new();
             for need in phase.needs {
@@ -153,14 +164,36 @@ fn expand(phases: &[&'static Phase], hosts: &[Arc<Host>], choice: &Choice) -> Ve
                     Need::Here(name) => {
                         needs.extend(index.get(&(*name, host.name.as_str())).copied());
                     }
-                    Need::HereEnded(name) => {
-                        needs_ended.extend(index.get(&(*name, host.name.as_str())).copied());
-                    }
-                    Need::FirstControlPlane(name) => {
+                    Need::FirstControlPlane(_) if host.role == Role::Etcd => {}
+                    // One host runs such a phase.
+                    Need::FirstControlPlane(name) | Need::FirstEtcdHost(name) => {
                         needs.extend(by_phase.get(name).and_then(|tasks| tasks.first()).copied());
                     }
-                    Need::EverywhereEnded(name) => {
+                    Need::EtcdHostsEnded(name) => {
                         needs_ended.extend(by_phase.get(name).into_iter().flatten().copied());
+                    }
+                    Need::ControlPlanesEnded(name) => {
+                        let role = |task: usize| {
+                            hosts.iter().find(|it| it.name == tasks[task].host).map(|it| it.role)
+                        };
+                        let of_control_planes = by_phase
+                            .get(name)
+                            .filter(|_| host.role == Role::Etcd)
+                            .into_iter()
+                            .flatten()
+                            .filter(|task| role(**task) == Some(Role::ControlPlane));
+                        needs_ended.extend(of_control_planes.copied());
+                    }
+                    Need::PreviousControlPlane(name) => {
+                        if host.role == Role::ControlPlane {
+                            in_turn.push((tasks.len(), *name));
+                        }
+                    }
+                    Need::WorkersEnded(name) => {
+                        let is_worker =
+                            |task: &usize| workers.contains(&tasks[*task].host.as_str());
+                        let ended = by_phase.get(name).into_iter().flatten().copied();
+                        needs_ended.extend(ended.filter(is_worker));
                     }
                 }
             }
@@ -178,6 +211,14 @@ fn expand(phases: &[&'static Phase], hosts: &[Arc<Host>], choice: &Choice) -> Ve
             index.insert((phase.name, host.name.as_str()), task);
             by_phase.entry(phase.name).or_default().push(task);
         }
+    }
+    for (task, name) in in_turn {
+        let is_before = |other: &&usize| {
+            let place = |name: &str| hosts.iter().position(|host| host.name == name);
+            place(&tasks[**other].host) < place(&tasks[task].host)
+        };
+        let previous = by_phase.get(name).into_iter().flatten().rfind(is_before).copied();
+        tasks[task].needs.extend(previous);
     }
     tasks
 }

@@ -8,10 +8,11 @@ use proptest::prelude::*;
 use tokio_util::sync::CancellationToken;
 
 use super::plan::{Choice, Plan};
-use super::scheduler::{self, Ended, Verdict};
-use super::{APPLY, Phase, RESET, init, join};
+use super::scheduler::{self, Cause, Ended, Verdict};
+use super::{APPLY, First, Phase, RESET, init, join, reset_whole};
 use crate::fleet::{Pace, Share};
-use crate::inventory::{self, Host};
+use crate::inventory::{self, Host, Role};
+use crate::report::Why;
 
 /// Hosts in the order of the roles' initials.
 fn hosts(roles: &str) -> Vec<Arc<Host>> {
@@ -28,12 +29,18 @@ fn hosts(roles: &str) -> Vec<Arc<Host>> {
     inventory.hosts.into_iter().map(Arc::new).collect()
 }
 
+/// The control plane that stands first.
+fn first(hosts: &[Arc<Host>]) -> &str {
+    hosts.iter().find(|host| host.role == Role::ControlPlane).map_or("", |host| &host.name)
+}
+
 fn workflow(number: usize) -> Vec<&'static Phase> {
     match number {
         0 => APPLY.to_vec(),
         1 => init(),
         2 => join(),
         3 => RESET.to_vec(),
+        4 => reset_whole(),
         _ => preflights(),
     }
 }
@@ -65,15 +72,17 @@ fn run(
     pace: Pace,
     fails: impl Fn(&str) -> bool,
 ) -> Ran {
-    let plan = Arc::new(Plan::new(phases, hosts, choice, &pace));
+    let plan = Arc::new(Plan::new(phases, hosts, first(hosts), choice, &pace));
     let ended = Arc::new(Mutex::new(Vec::new()));
     let mut batches = Vec::new();
     let fails = &fails;
     let execute = |index: usize, verdict: Verdict| {
         let task = &plan.tasks[index];
         let end = match verdict {
-            Verdict::Run if fails(&format!("{}/{}", task.host, task.phase.name)) => Ended::Failed,
-            Verdict::Run => Ended::Well,
+            Verdict::Run(_) if fails(&format!("{}/{}", task.host, task.phase.name)) => {
+                Ended::Failed
+            }
+            Verdict::Run(_) => Ended::Well,
             _ => Ended::Skipped,
         };
         let ended = ended.clone();
@@ -104,16 +113,108 @@ fn the_control_plane_comes_first_and_is_reset_last() {
     let hosts = hosts("wwcww");
     let pace = Pace { serial: Some(Share::Count(2)), ..Pace::parallel(4) };
     let batches = |phases: &[&'static Phase]| {
-        names(&Plan::new(phases, &hosts, &Choice::default(), &pace).batches)
+        names(&Plan::new(phases, &hosts, first(&hosts), &Choice::default(), &pace).batches)
     };
     assert_eq!(batches(APPLY), ["host-2 host-3", "host-4 host-0", "host-1"]);
-    assert_eq!(batches(RESET), ["host-0 host-1", "host-3 host-4", "host-2"]);
+    for reset in [RESET, &reset_whole()] {
+        assert_eq!(batches(reset), ["host-0 host-1", "host-3 host-4", "host-2"]);
+    }
     assert_eq!(batches(&preflights()), ["host-0 host-1", "host-2 host-3", "host-4"]);
 }
 
 #[test]
+fn what_a_task_waited_for_is_known() {
+    let hosts = hosts("cwww");
+    let whys = |pace: Pace| -> Vec<Option<Why>> {
+        let ran = run(&preflights(), &hosts, &Choice::default(), pace, |_| false);
+        let why = |(_, verdict, _): &(usize, Verdict, Ended)| match verdict {
+            Verdict::Run(cause) => cause.map(|cause| cause.why),
+            _ => panic!("{verdict:?}"),
+        };
+        ran.ended.iter().map(why).collect()
+    };
+    let (place, batch) = (Some(Why::Place), Some(Why::Batch));
+    assert_eq!(whys(Pace::parallel(9)), [None; 4]);
+    assert_eq!(whys(Pace::parallel(1)), [None, place, place, place]);
+    let serial = Pace { serial: Some(Share::Count(2)), ..Pace::parallel(9) };
+    assert_eq!(whys(serial), [None, None, batch, batch]);
+    assert_eq!(whys(Pace { parallel: 1, ..serial }), [None, place, batch, place]);
+}
+
+/// Where in the run a task of the host ended.
+fn ended(ran: &Ran, host: &str, phase: &str) -> usize {
+    let is_it = |(task, ..): &(usize, Verdict, Ended)| {
+        let task = &ran.plan.tasks[*task];
+        task.host == host && task.phase.name == phase
+    };
+    ran.ended.iter().position(is_it).unwrap()
+}
+
+#[test]
+fn control_planes_leave_one_after_the_other_and_stop_at_the_first_that_fails() {
+    let hosts = hosts("ccwc");
+    let (choice, pace) = (Choice::default(), Pace::parallel(64));
+    let ran = run(RESET, &hosts, &choice, pace, |_| false);
+    for (one, other) in [("host-0", "host-1"), ("host-1", "host-3")] {
+        assert!(ended(&ran, one, "reset/check-cluster") < ended(&ran, other, "reset/drain"));
+    }
+    // Looking at all of them comes first, and workers do not wait.
+    assert!(ended(&ran, "host-3", "reset/preflight") < ended(&ran, "host-0", "reset/drain"));
+    assert!(ended(&ran, "host-2", "reset/drain") < ended(&ran, "host-0", "reset/check-cluster"));
+
+    let ran = run(RESET, &hosts, &choice, pace, |task| task == "host-1/reset/drain");
+    let drained = |host| ran.ended[ended(&ran, host, "reset/drain")].2;
+    assert_eq!(
+        ["host-0", "host-1", "host-3"].map(drained),
+        [Ended::Well, Ended::Failed, Ended::Skipped]
+    );
+    assert_eq!(drained("host-2"), Ended::Well);
+
+    // Where nobody stays, nobody waits.
+    let ran = run(&reset_whole(), &hosts, &choice, pace, |task| task.starts_with("host-0/"));
+    let bad = ran
+        .verdicts("host-3")
+        .into_iter()
+        .filter(|verdict| !matches!(verdict, Verdict::Run(_)))
+        .count();
+    assert_eq!(bad, 0);
+}
+
+#[test]
+fn hosts_of_etcd_come_before_control_planes_and_leave_once_those_were_asked() {
+    let hosts = hosts("cewe");
+    // The second one holds the cluster.
+    let first = First { control_plane: "host-0", etcd_host: Some("host-3") };
+    let pace = Pace { serial: Some(Share::Count(1)), ..Pace::parallel(4) };
+    let plan = Plan::new(APPLY, &hosts, first, &Choice::default(), &pace);
+    assert_eq!(names(&plan.batches), ["host-3", "host-1", "host-0", "host-2"]);
+    let waits = |plan: &Plan, host: &str, phase: &str| -> HashSet<String> {
+        let is_it = |task: &&super::plan::Task| task.host == host && task.phase.name == phase;
+        let task = plan.tasks.iter().find(is_it).unwrap();
+        let other = |index: usize| {
+            let other = &plan.tasks[index];
+            (other.host != host).then(|| format!("{} {}", other.host, other.phase.name))
+        };
+        task.waits_for().filter_map(other).collect()
+    };
+    let expected = |all: &[&str]| all.iter().map(|it| (*it).to_owned()).collect::<HashSet<_>>();
+    let plan = Plan::new(APPLY, &hosts, first, &Choice::default(), &Pace::parallel(4));
+    assert_eq!(
+        waits(&plan, "host-0", "init/control-plane"),
+        expected(&["host-3 etcd/init", "host-1 etcd/join"])
+    );
+    assert_eq!(waits(&plan, "host-3", "prepare/binaries"), expected(&[]));
+    let plan = Plan::new(RESET, &hosts, first, &Choice::default(), &Pace::parallel(4));
+    assert_eq!(
+        waits(&plan, "host-1", "reset/remove-etcd-member"),
+        expected(&["host-0 reset/preflight", "host-2 reset/preflight"])
+    );
+}
+
+#[test]
 fn without_batches_all_hosts_overlap() {
-    let plan = Plan::new(APPLY, &hosts("wcw"), &Choice::default(), &Pace::parallel(4));
+    let hosts = hosts("wcw");
+    let plan = Plan::new(APPLY, &hosts, first(&hosts), &Choice::default(), &Pace::parallel(4));
     assert_eq!(names(&plan.batches), ["host-1 host-2 host-0"]);
     assert!(plan.tasks.iter().all(|task| task.batch == 0));
 }
@@ -132,7 +233,7 @@ fn hosts_that_have_not_begun_do_not_begin_after_too_many_failures() {
     let ran = run(APPLY, &hosts("cwwwww"), &choice, pace, fails);
     // Two failures are one too many: the batch in which the second happens is ended, and no other begins.
     assert_eq!(ran.batches, [0, 1]);
-    let is_run = |verdict: &&&Verdict| ***verdict == Verdict::Run;
+    let is_run = |verdict: &&&Verdict| matches!(verdict, Verdict::Run(_));
     assert!(ran.verdicts("host-3").iter().all(|verdict| is_run(&verdict)));
     for host in ["host-4", "host-5"] {
         let not_started =
@@ -143,7 +244,8 @@ fn hosts_that_have_not_begun_do_not_begin_after_too_many_failures() {
     let pace = Pace { serial: None, max_failures: Some(Share::Count(0)), ..Pace::parallel(1) };
     let ran =
         run(APPLY, &hosts("cww"), &choice, pace, |task| task.starts_with("host-0/init/addon"));
-    let bad = ran.ended.iter().filter(|(_, verdict, _)| *verdict != Verdict::Run).count();
+    let bad =
+        ran.ended.iter().filter(|(_, verdict, _)| !matches!(verdict, Verdict::Run(_))).count();
     assert_eq!(bad, 0, "workers had begun before");
 }
 
@@ -151,7 +253,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
     #[test]
     fn every_plan_ends_in_order(
-        number in 0usize..5,
+        number in 0usize..6,
         roles in "[cwwwe]{1,7}",
         serial in prop::option::of(prop_oneof![
             (1usize..8).prop_map(Share::Count),
@@ -176,6 +278,7 @@ proptest! {
         let ran = run(&phases, &hosts, &choice, pace, |task| failing.contains(task));
 
         let mut done = vec![false; ran.plan.tasks.len()];
+        let mut run = vec![false; ran.plan.tasks.len()];
         let mut left: Vec<usize> = vec![0; ran.plan.batches.len()];
         for task in &ran.plan.tasks {
             left[task.batch] += 1;
@@ -186,6 +289,17 @@ proptest! {
             prop_assert!(task.waits_for().all(|need| done[need]), "{} too early", task.phase.name);
             prop_assert!(left[..task.batch].iter().all(|count| *count == 0), "before its batch");
             prop_assert_ne!(verdict, &Verdict::Stopped);
+            // What is said to have let it begin was run, and has ended; who waited for something says for what.
+            if let Verdict::Run(cause) = verdict {
+                prop_assert!(cause.is_some() || !task.waits_for().any(|need| run[need]));
+                if let Some(Cause { task: other, why }) = cause {
+                    prop_assert!(run[*other], "{} comes from what was not run", task.phase.name);
+                    let needed = task.waits_for().any(|need| need == *other || !run[need]);
+                    prop_assert!(*why != Why::Need || needed);
+                    prop_assert!(*why != Why::Batch || ran.plan.tasks[*other].batch < task.batch);
+                }
+                run[*index] = !task.left_out;
+            }
             prop_assert!(max_failures.is_some() || !matches!(verdict, Verdict::NotStarted(_)));
             done[*index] = true;
             left[task.batch] -= 1;
@@ -194,7 +308,7 @@ proptest! {
         // A host that has begun is not stopped by failures elsewhere.
         for host in &hosts {
             let verdicts = ran.verdicts(&host.name);
-            let began = verdicts.iter().position(|verdict| **verdict == Verdict::Run);
+            let began = verdicts.iter().position(|verdict| matches!(verdict, Verdict::Run(_)));
             let later = &verdicts[began.unwrap_or(verdicts.len())..];
             prop_assert!(!later.iter().any(|verdict| matches!(verdict, Verdict::NotStarted(_))));
         }

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::plan::Plan;
 use crate::fleet::{Budget, Pace};
+use crate::report::Why;
 
 /// How a task ended, as far as the rest of the run cares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,11 +22,20 @@ pub enum Ended {
     Skipped,
 }
 
+/// What let a task begin: the end of another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cause {
+    /// The other one, by index. It was run, and not only skipped or left out.
+    pub task: usize,
+    /// In which way its end mattered.
+    pub why: Why,
+}
+
 /// What the scheduler wants done with a task.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// Run it.
-    Run,
+    /// Run it; it could begin because of this. `None` for what could begin with the run.
+    Run(Option<Cause>),
     /// Report it as skipped because of the task with this index.
     SkipBecause(usize),
     /// Report it as skipped because too many hosts failed before its own began, as this says.
@@ -65,7 +75,7 @@ pub async fn run<F, Fut>(
             let Some(index) = progress.next() else { break };
             let verdict = progress.verdict(index, &cancel);
             let batch = plan.tasks[index].batch;
-            if verdict == Verdict::Run && announced != Some(batch) {
+            if matches!(verdict, Verdict::Run(_)) && announced != Some(batch) {
                 announced = Some(batch);
                 on_batch(batch);
             }
@@ -93,6 +103,17 @@ struct Progress<'a> {
     left: Vec<usize>,
     /// The batch that runs.
     batch: usize,
+    /// For each task, the last of those whose ends allowed it, so far.
+    causes: Vec<Option<Cause>>,
+    /// For each task that was run, how many had ended before it.
+    order: Vec<usize>,
+    /// For each task that may begin, how many tasks had ended by then.
+    since: Vec<usize>,
+    /// Whether a task is run, and not only told of.
+    is_run: Vec<bool>,
+    /// How many tasks have ended, and what the last of them was, or came from.
+    ended: usize,
+    last: Option<usize>,
     begun: HashSet<&'a str>,
     failed: HashSet<&'a str>,
     budget: Budget,
@@ -119,6 +140,12 @@ impl<'a> Progress<'a> {
             dependants,
             left,
             batch: 0,
+            causes: vec![None; count],
+            order: vec![0; count],
+            since: vec![0; count],
+            is_run: vec![false; count],
+            ended: 0,
+            last: None,
             begun: HashSet::new(),
             failed: HashSet::new(),
             budget: pace.budget(plan.batches.iter().map(Vec::len).sum()),
@@ -133,6 +160,10 @@ impl<'a> Progress<'a> {
         }
         self.ready.pop_first();
         self.states[index] = State::Running;
+        // It would have begun at once, had there been a place.
+        if self.since[index] < self.ended {
+            self.comes_from(index, self.last, Why::Place);
+        }
         Some(index)
     }
 
@@ -151,7 +182,8 @@ impl<'a> Progress<'a> {
             None if cancel.is_cancelled() => Verdict::Stopped,
             None => {
                 self.begun.insert(&task.host);
-                Verdict::Run
+                self.is_run[index] = !task.left_out;
+                Verdict::Run(self.causes[index])
             }
         }
     }
@@ -162,15 +194,40 @@ impl<'a> Progress<'a> {
         if ended == Ended::Failed && self.failed.insert(&task.host) {
             self.budget.host_failed();
         }
-        for dependant in &self.dependants[index] {
-            self.open[*dependant] -= 1;
-            if self.open[*dependant] == 0 {
-                self.ready.insert((self.plan.tasks[*dependant].batch, *dependant));
+        // What took no time is not what anybody waited for, but what it came from.
+        let source = match self.is_run[index] {
+            true => Some(index),
+            false => self.causes[index].map(|cause| cause.task),
+        };
+        self.order[index] = self.ended;
+        self.ended += 1;
+        self.last = source;
+        for dependant in std::mem::take(&mut self.dependants[index]) {
+            self.comes_from(dependant, source, Why::Need);
+            self.open[dependant] -= 1;
+            if self.open[dependant] == 0 {
+                self.ready.insert((self.plan.tasks[dependant].batch, dependant));
+                self.since[dependant] = self.ended;
             }
         }
         self.left[task.batch] -= 1;
         while self.left.get(self.batch) == Some(&0) {
             self.batch += 1;
+            let begin = (self.batch, 0)..(self.batch + 1, 0);
+            let ready: Vec<usize> = self.ready.range(begin).map(|(_, index)| *index).collect();
+            for index in ready {
+                self.comes_from(index, source, Why::Batch);
+                self.since[index] = self.ended;
+            }
+        }
+    }
+
+    /// A task also had to wait for the end of `source`. The last of all such ends counts.
+    fn comes_from(&mut self, index: usize, source: Option<usize>, why: Why) {
+        let Some(task) = source else { return };
+        let known = self.causes[index];
+        if known.is_none_or(|known| self.order[known.task] < self.order[task]) {
+            self.causes[index] = Some(Cause { task, why });
         }
     }
 }

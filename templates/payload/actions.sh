@@ -2,8 +2,9 @@
 #
 # fleetadm runs on somebody's workstation and reaches this host over SSH. It decides everything there.
 # This script only does the few things that must happen on the spot: put files in place, start services,
-# hand images to the container runtime, clean up. It never talks to the network itself (the container
-# runtime may, to pull images), and it contains no secret: those arrive on standard input.
+# hand images to the container runtime, clean up. It talks to the network itself only to download binaries
+# from a mirror that the inventory names (the container runtime may, to pull images, and the package
+# manager), and it contains no secret: those arrive on standard input.
 #
 # Usage: payload.sh [--dry-run] SUBCOMMAND [ARGUMENT...]
 # With --dry-run nothing is changed; what would be done is printed as if it had been done.
@@ -16,6 +17,7 @@ act() { [ "$dry_run" = yes ] || "$@" >&2; }
 tab=$(printf '\t')
 stage=''     # private directory of this run, with `plan`: the temporary files made next to others
 temporary='' # one more temporary file to remove if the run ends early
+leased=''    # the file of the lease that this run alone holds
 
 # Whether a path is an absolute one without `.` and `..` in it.
 is_plain_path() {
@@ -69,6 +71,7 @@ open_stage() {
 }
 
 close_stage() {
+	[ -z "$leased" ] || rm -f -- "$leased"
 	[ -z "$temporary" ] || rm -f -- "$temporary"
 	[ -n "$stage" ] || return 0
 	if [ -f "$stage/plan" ]; then
@@ -170,23 +173,75 @@ install_batch() {
 	sync "$@" 2>/dev/null || :
 }
 
-# receive PATH MODE SHA256 MTIME: one large file, raw on standard input.
-receive() {
+# Find what a large file takes the place of.
+find_replaced() {
 	resolve_target "$1"
 	verb=created
 	[ ! -e "$target" ] || verb=changed
-	temporary_beside "$target"
-	temporary=$made
-	cat >"$made" || die "$1: cannot be written"
-	checksum_of "$made"
-	[ "$sum" = "$3" ] || die "$1: did not arrive whole"
+}
+
+# Rename the temporary file `made` to `target`, whole and flushed: PATH MODE.
+replace() {
 	{ chown 0:0 "$made" && chmod "$2" "$made"; } || die "$1: cannot set its owner and mode"
-	touch -d "@$4" "$made"
 	sync "$made" || die "cannot flush to disk"
 	mv -f -- "$made" "$target" || die "$1: cannot be replaced"
 	temporary=''
 	sync "$parent" 2>/dev/null || :
 	say "$verb $1"
+}
+
+# receive PATH MODE SHA256 MTIME: one large file, raw on standard input.
+receive() {
+	find_replaced "$1"
+	temporary_beside "$target"
+	temporary=$made
+	cat >"$made" || die "$1: cannot be written"
+	checksum_of "$made"
+	[ "$sum" = "$3" ] || die "$1: did not arrive whole"
+	touch -d "@$4" "$made"
+	replace "$1" "$2"
+}
+
+# download PATH URL MODE SHA256 STALL SECONDS BLOCKS: one large file from a mirror, unless it is here already. The mirror
+# is given up after STALL seconds in which nothing comes, SECONDS in all, or BLOCKS of 512 bytes.
+download() {
+	find_replaced "$1"
+	if [ "$verb" = changed ] && [ "$(mode_and_owner "$target")" = "$3 0:0" ]; then
+		checksum_of "$target"
+		if [ "$sum" = "$4" ]; then
+			say "unchanged $1"
+			return
+		fi
+	fi
+	find_command curl || find_command wget ||
+		die "$1: neither curl nor wget is here to fetch it: install one of them"
+	if [ "$dry_run" = yes ]; then
+		say "$verb $1"
+		return
+	fi
+	temporary_beside "$target"
+	temporary=$made
+	# Ignored, the signal turns into an error of the tool's that says so.
+	(trap '' XFSZ && ulimit -f "$7" && get "$2" "$5" "$6") >&2 || die "$1: cannot be fetched from $2"
+	checksum_of "$made"
+	[ "$sum" = "$4" ] || die "$1: not what was expected from $2: sha256 $sum instead of $4"
+	replace "$1" "$3"
+}
+
+# get URL STALL SECONDS: the body, to the file `made`.
+get() {
+	if find_command curl; then
+		secure=http,https
+		case $1 in https:*) secure=https ;; esac
+		limited "$3" curl --fail --location --silent --show-error --globoff --retry 3 --connect-timeout "$2" \
+			--speed-limit 1 --speed-time "$2" --proto "=$secure" --proto-redir "=$secure" --output "$made" "$1"
+		return
+	fi
+	case $(wget --version 2>/dev/null) in
+	GNU*) limited "$3" wget --no-verbose --tries 4 --timeout "$2" --output-document "$made" "$1" ;;
+	# BusyBox's, which may have none of these.
+	*) limited "$3" wget -q -O "$made" "$1" ;;
+	esac
 }
 
 # read PATH...: `file MODE OWNER SIZE PATH`, a newline, SIZE bytes, a newline. What is missing is left out.
@@ -201,6 +256,24 @@ read_files() {
 			cat "$path" || die "$path: cannot be read"
 			say
 		fi
+	done
+	say end
+}
+
+# public PATH...: `file MTIME PATH` for each that exists and, a blank in front of each line, what of it is no secret:
+# the certificates of PEM, of a kubeconfig the lines that say who and where. What is missing is left out, and a file
+# that ends in .key is not opened.
+public_parts() {
+	for path in "$@"; do
+		[ -f "$path" ] || continue
+		modified=$(stat -L -c %Y "$path") || die "$path: cannot be read"
+		say "file $modified $path"
+		case $path in *.key) continue ;; esac
+		awk '
+			/^-----BEGIN / { wanted = /^-----BEGIN CERTIFICATE-----/ }
+			wanted || /^[ -]*(apiVersion|kind|clusters?|contexts?|users?|name|server|namespace|current-context):[^{]*$/ ||
+				/^[ -]*(certificate-authority|client-certificate)(-data)?:[^{]*$/ { print " " $0 }
+			/^-----END / { wanted = 0 }' "$path" || die "$path: cannot be read"
 	done
 	say end
 }
@@ -244,16 +317,18 @@ do_service() {
 	systemd/start | systemd/restart)
 		act systemctl daemon-reload && act systemctl "$1" "$2"
 		;;
+	systemd/refresh) act systemctl daemon-reload && act systemctl reload-or-restart "$2" ;;
 	systemd/reload) act systemctl daemon-reload ;;
 	systemd/*) act systemctl "$1" "$2" ;;
 	openrc/enable) act rc-update add "$2" default ;;
 	openrc/disable) act rc-update del "$2" default ;;
+	openrc/refresh) act rc-service "$2" reload ;;
 	openrc/reload) ;;
 	openrc/*) act rc-service "$2" "$1" ;;
 	esac
 }
 
-# service start|stop|restart|enable|disable NAME
+# service start|stop|restart|refresh|enable|disable|reload NAME
 service() {
 	find_init
 	[ "$init" != none ] || die "neither systemd nor OpenRC looks after services here"
@@ -265,7 +340,7 @@ service() {
 	stop) is_active "$2" && wanted=no || wanted=yes ;;
 	enable) is_enabled "$2" && wanted=yes || wanted=no ;;
 	disable) is_enabled "$2" && wanted=no || wanted=yes ;;
-	restart | reload) wanted=no ;;
+	restart | refresh | reload) wanted=no ;;
 	*) die "unknown service action $1" ;;
 	esac
 	if [ "$wanted" = yes ]; then
@@ -280,6 +355,85 @@ service() {
 service_log() {
 	find_init
 	[ "$init" != systemd ] || journalctl --no-pager --quiet --lines "$2" --unit "$1" 2>/dev/null || :
+}
+
+# ---- Processes ----
+
+# Set `ticks` to when a process began, in hundredths of a second since the machine did.
+find_ticks() {
+	ticks=$(awk '{ sub(/.*\) /, ""); print $20 }' "/proc/$1/stat" 2>/dev/null) && [ -n "$ticks" ]
+}
+
+# processes NAME...: `process PID TICKS BEGIN` for each process of such a name, BEGIN by the clock, and its arguments,
+# one to a line with a blank in front.
+list_processes() {
+	booted=$(awk '$1 == "btime" { print $2 }' /proc/stat)
+	for directory in /proc/[0-9]*; do
+		{ read -r short <"$directory/comm"; } 2>/dev/null || continue
+		for name in "$@"; do
+			# The kernel keeps 15 characters of a name.
+			case $name in
+			"$short") ;;
+			"$short"*) [ "${#short}" -eq 15 ] || continue ;;
+			*) continue ;;
+			esac
+			find_ticks "${directory#/proc/}" || continue
+			say "process ${directory#/proc/} $ticks $((booted + ticks / 100))"
+			tr '\000' '\n' 2>/dev/null <"$directory/cmdline" | sed 's/^/ /'
+		done
+	done
+	say end
+}
+
+# terminate PID TICKS TERM|KILL: ask a process to end, or end it, unless its number has come to be another's.
+terminate() {
+	if find_ticks "$1" && [ "$ticks" = "$2" ]; then
+		act kill -s "$3" "$1" || die "process $1 cannot be ended"
+		say "changed $1"
+	else
+		say "unchanged $1"
+	fi
+}
+
+# ---- Packages ----
+
+# packages NAME...: install those whose command, of the same name, is not here, and nothing that is only recommended.
+# Some distributions start a package's service at once, with a configuration that nobody asked for: it is stopped.
+packages() {
+	for name in "$@"; do
+		shift
+		if find_command "$name"; then say "unchanged $name"; else set -- "$@" "$name"; fi
+	done
+	[ $# -gt 0 ] || return 0
+	if find_command apt-get; then
+		act apt_get update || warn "the lists of packages cannot be brought up to date"
+		act apt_get install --no-install-recommends --option Dpkg::Options::=--force-confold "$@"
+	elif find_command dnf; then
+		act dnf --assumeyes --quiet --setopt=install_weak_deps=False install "$@"
+	else
+		die "neither apt-get nor dnf is here: install $* by hand"
+	fi || die "cannot install $*"
+	find_init
+	for name in "$@"; do
+		[ "$init" != systemd ] || act systemctl disable --now "$name" || :
+		say "changed $name"
+	done
+}
+
+apt_get() {
+	DEBIAN_FRONTEND=noninteractive apt-get --yes --quiet --option DPkg::Lock::Timeout=300 "$@"
+}
+
+# ---- Network ----
+
+# unassign ADDRESS...: take them off the interfaces that have them.
+unassign() {
+	for address in "$@"; do
+		ip -o address show to "$address" | while read -r _ device _ prefix _; do
+			act ip address delete "$prefix" dev "$device" || die "$address: cannot be taken off $device"
+			say "removed $address from $device"
+		done || exit 1
+	done
 }
 
 # ---- The kernel ----
@@ -329,17 +483,6 @@ swap_off() {
 use_socket() {
 	socket=${1#unix://}
 	[ -S "$socket" ] || die "$socket: no container runtime listens there"
-}
-
-by_ctr() { ctr --address "$socket" --namespace k8s.io "$@"; }
-
-by_crictl() {
-	crictl --runtime-endpoint "unix://$socket" --image-endpoint "unix://$socket" "$@"
-}
-
-crictl_works() {
-	find_command crictl &&
-		limited 5 crictl --runtime-endpoint "unix://$socket" version >/dev/null 2>&1
 }
 
 image_names() {
@@ -452,6 +595,18 @@ unmount() {
 $listed
 LIST
 	done
+}
+
+# mounts DIRECTORY: what is mounted below it, relative to where it really is, escaped as the kernel escapes it.
+mounts() {
+	require_plain_path "$1"
+	[ -d "$1" ] || return 0
+	real=$(readlink -f "$1") || die "$1: cannot be resolved"
+	listed=$(mounts_below "$real") || die "/proc/mounts cannot be read"
+	[ -n "$listed" ] || return 0
+	while IFS= read -r escaped <&3; do say "mounted ${escaped#"$real"/}"; done 3<<LIST
+$listed
+LIST
 }
 
 # Refuse directories that no cluster owns. Custom ones are fine when they are two levels deep.
@@ -622,6 +777,42 @@ forget_container() {
 	rm -f -- /var/lib/cni/results/*-"$1"-*
 }
 
+# lease NAME MODE SECONDS HOLDER: hold the host's lease of this name, MODE exclusive or shared, for as long as standard
+# input brings a line at least every so many seconds: a workstation that is gone must keep nobody out. Where others have
+# it, say who.
+lease() {
+	file=$home-$1.lease
+	find_command flock || {
+		say "unguarded flock is not there (util-linux)"
+		return
+	}
+	case $2 in shared) mode=-s ;; *) mode=-x ;; esac
+	while :; do
+		exec 9>>"$file" || die "$file: cannot be opened"
+		flock -n "$mode" 9 || {
+			tell_holders
+			return
+		}
+		# Who had it alone may have removed it meanwhile.
+		locked=$(stat -L -c %d:%i "/proc/$$/fd/9") || die "$file: cannot be looked at"
+		[ "$locked" = "$(stat -c %d:%i "$file" 2>/dev/null)" ] && break
+	done
+	if [ "$mode" = -x ]; then
+		leased=$file
+		: >"$file"
+	fi
+	printf '%s %s\n' "$$" "$4" >>"$file"
+	say granted
+	while limited "$3" sh -c 'read -r beat' 9>&-; do :; done
+}
+
+tell_holders() {
+	say busy
+	while read -r pid holder; do
+		[ ! -d "/proc/$pid" ] || say "holder $holder"
+	done <"$file"
+}
+
 # cleanup: remove this script and what it kept.
 cleanup() {
 	sweep "$home"
@@ -666,27 +857,35 @@ main() {
 	subcommand=${1-}
 	[ $# -eq 0 ] || shift
 	case $subcommand/${2-} in
-	install/* | receive/* | run-script/* | images/import) ;;
+	install/* | receive/* | run-script/* | lease/* | images/import) ;;
 	# Nothing else reads standard input, and no tool it starts may either.
 	*) exec </dev/null ;;
 	esac
 	case $subcommand in
 	install) install_batch ;;
 	receive) receive "$@" ;;
+	download) download "$@" ;;
 	read) read_files "$@" ;;
+	public) public_parts "$@" ;;
 	checksum) checksum "$@" ;;
 	remove) remove_files "$@" ;;
 	service) service "$@" ;;
 	log) service_log "$@" ;;
+	processes) list_processes "$@" ;;
+	terminate) terminate "$@" ;;
+	packages) packages "$@" ;;
+	unassign) unassign "$@" ;;
 	modules) load_modules "$@" ;;
 	sysctls) set_sysctls "$@" ;;
 	swapoff) swap_off "$@" ;;
 	images) images "$@" ;;
+	mounts) mounts "$@" ;;
 	unmount) unmount "$@" ;;
 	empty) empty "$@" ;;
 	prune) prune "$@" ;;
 	sandboxes) sandboxes "$@" ;;
 	run-script) run_script "$@" ;;
+	lease) lease "$@" ;;
 	cleanup) cleanup ;;
 	version) say ready ;;
 	*) die "unknown subcommand '$subcommand'" ;;

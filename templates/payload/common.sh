@@ -84,3 +84,13 @@ is_enabled() {
 
 is_containerd() { case $socket in *containerd*) find_command ctr ;; *) return 1 ;; esac }
 
+by_ctr() { ctr --address "$socket" --namespace k8s.io "$@"; }
+
+by_crictl() {
+	crictl --runtime-endpoint "unix://$socket" --image-endpoint "unix://$socket" "$@"
+}
+
+crictl_works() {
+	find_command crictl &&
+		limited 5 crictl --runtime-endpoint "unix://$socket" version >/dev/null 2>&1
+}

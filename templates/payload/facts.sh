@@ -52,8 +52,8 @@ facts_system() {
 	for name in br_netfilter ip_vs nf_conntrack overlay; do
 		[ ! -d "/sys/module/$name" ] || say "module $name"
 	done
-	for name in apparmor_parser conntrack cp containerd crictl crio ctr docker ebtables ethtool ip iptables kubectl \
-		kubelet losetup mount nsenter socat tc touch; do
+	for name in apparmor_parser conntrack cp containerd crictl crio ctr docker ebtables etcd ethtool ip iptables \
+		kubectl kubelet losetup mount nsenter socat tc touch; do
 		! find_command "$name" || fact "command $name" "$found"
 	done
 	# Not with `read`: it takes byte after byte, and the kernel gives away only the first of a number.

@@ -19,15 +19,16 @@ const EMBEDDED: [&str; 3] =
 
 /// kubeadm's configuration that says the same as the lab's inventory.
 pub fn kubeadm_configuration(lab: &Lab) -> String {
+    let (api, socket) = lab.kubeadm_words();
     format!(
-        "apiVersion: kubeadm.k8s.io/v1beta2\nkind: InitConfiguration\n\
+        "apiVersion: {api}\nkind: InitConfiguration\n\
          localAPIEndpoint: {{advertiseAddress: {}}}\n\
-         nodeRegistration: {{name: {CONTROL_PLANE}, criSocket: /run/containerd/containerd.sock}}\n---\n\
-         apiVersion: kubeadm.k8s.io/v1beta2\nkind: ClusterConfiguration\nkubernetesVersion: v{}\n\
-         networking: {{podSubnet: 10.244.0.0/16}}\n---\n\
-         apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\ncgroupDriver: systemd\n",
+         nodeRegistration: {{name: {CONTROL_PLANE}, criSocket: {socket}}}\n---\n\
+         apiVersion: {api}\nkind: ClusterConfiguration\nkubernetesVersion: v{}\n\
+         networking: {{podSubnet: 10.244.0.0/16}}\n---\n{}",
         lab.address(CONTROL_PLANE),
-        lab.version
+        lab.version,
+        lab.kubelet_document()
     )
 }
 

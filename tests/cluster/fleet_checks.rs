@@ -436,6 +436,14 @@ fn fleet_checks_find_what_is_wrong_and_nothing_else() {
     let started = Instant::now();
     let inventory = lab.usual();
 
+    // The lab's own hook, which stands in for a pod network, takes its routes back only when a host is made anew.
+    for host in HOSTS {
+        lab.sh(
+            host,
+            "ip route show | grep ^10.244 | while read -r route; do ip route del $route; done",
+        );
+    }
+
     step(started, "healthy hosts");
     let checks = fleet_checks(&preflight(&inventory));
     let names: std::collections::BTreeSet<&str> =

@@ -24,6 +24,13 @@ const LEFT_BY_RESET: &[(&str, &str)] = &[
         "containerd's streaming server, on another free port after its restart",
     ),
     ("route 10.244.", "of the lab's own hook, which knows no reset"),
+    (
+        "file d 600 root:root /etc/iproute2",
+        "keepalived of trixie tells iproute2 its name there whenever it runs",
+    ),
+    ("file d 755 root:root /etc/iproute2/rt_addrprotos.d", "as its parent"),
+    ("file f 644 root:root /etc/iproute2/rt_addrprotos.d/keepalived.conf", "keepalived's, too"),
+    ("content 946ac0c9ecb6fd59 /etc/iproute2/rt_addrprotos.d/keepalived.conf", "and what it says"),
 ];
 
 /// Lines of which the number does not matter: the same command may run more than once.
@@ -79,6 +86,19 @@ pub fn differences(before: &Listing, after: &Listing) -> Vec<String> {
         }
     }
     lines
+}
+
+/// Fails unless hosts are as they were.
+pub fn expect_untouched(
+    before: &BTreeMap<&'static str, Listing>,
+    after: &BTreeMap<&'static str, Listing>,
+) {
+    for (host, was) in before {
+        let mut changed = differences(was, &after[host]);
+        // sshd writes it at every login.
+        changed.retain(|line| !line.ends_with("/run/motd.dynamic"));
+        assert!(changed.is_empty(), "{host}:\n{}", changed.join("\n"));
+    }
 }
 
 /// Fails unless hosts are as they were, but for what a table gives a reason for.

@@ -81,9 +81,9 @@ const INTENDED: &[(&str, Option<&str>, Option<&str>, &str)] = &[
 ];
 
 const UNIT: &str = "[Service]\nExecStart=/usr/bin/kubelet\n[Install]\nWantedBy=multi-user.target\n";
-const CONFIGURATION: &str = "apiVersion: kubeadm.k8s.io/API\nkind: InitConfiguration\n\
+const CONFIGURATION: &str = "apiVersion: API\nkind: InitConfiguration\n\
     nodeRegistration:\n  criSocket: SOCKET\n---\n\
-    apiVersion: kubeadm.k8s.io/API\nkind: ClusterConfiguration\nkubernetesVersion: vVERSION\n\
+    apiVersion: API\nkind: ClusterConfiguration\nkubernetesVersion: vVERSION\n\
     networking:\n  podSubnet: 10.244.0.0/16\n";
 
 #[test]
@@ -99,7 +99,7 @@ fn verdicts_are_those_of_a_real_kubeadm() {
     let mut seen = Vec::new();
     for (state, make, end) in STATES {
         step(started, state);
-        lab.sh(CONTROL_PLANE, &make.replace("NEWER", &format!("v1.{}.0", minor(&lab) + 1)));
+        lab.sh(CONTROL_PLANE, &make.replace("NEWER", &format!("v1.{}.0", lab.minor() + 1)));
         let verdicts = std::panic::catch_unwind(|| (theirs(&lab), ours(&inventory)));
         lab.sh(CONTROL_PLANE, end);
         let (theirs, ours) = verdicts.unwrap();
@@ -122,15 +122,11 @@ fn verdicts_are_those_of_a_real_kubeadm() {
     let same: Vec<_> = STATES.iter().zip(&seen).filter(|(_, found)| *found == &seen[0]).collect();
     let same: Vec<_> = same.iter().map(|((state, ..), _)| *state).collect();
     let mut harmless = vec!["clean", "an empty directory for etcd"];
-    if minor(&lab) >= 32 {
+    if lab.minor() >= 32 {
         harmless.extend(["no conntrack", "no ethtool", "no crictl"]);
     }
     harmless.push("a proxy with exceptions");
     assert_eq!(same, harmless);
-}
-
-fn minor(lab: &Lab) -> u16 {
-    lab.version.split('.').nth(1).unwrap().parse().unwrap()
 }
 
 fn install(lab: &Lab) {
@@ -148,10 +144,7 @@ fn install(lab: &Lab) {
     lab.sh(CONTROL_PLANE, "mkdir /root/bin");
     put("/root/bin/crictl", &fs::read(crictl).unwrap(), "755");
     put("/etc/systemd/system/kubelet.service", UNIT.as_bytes(), "644");
-    let (api, socket) = match minor(lab) {
-        ..31 => ("v1beta2", "/run/containerd/containerd.sock"),
-        31.. => ("v1beta4", "unix:///run/containerd/containerd.sock"),
-    };
+    let (api, socket) = lab.kubeadm_words();
     let configuration = CONFIGURATION.replace("VERSION", &lab.version);
     let configuration = configuration.replace("API", api).replace("SOCKET", socket);
     put("/root/kubeadm.yaml", configuration.as_bytes(), "600");

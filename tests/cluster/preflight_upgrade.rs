@@ -16,7 +16,11 @@ const NODES: &str = "ControlPlaneNodesReady";
 
 /// The healthy cluster, then with one thing wrong after the other; it is left as it was.
 pub fn asks_the_cluster(lab: &Lab) {
-    let minor: u16 = lab.version.split('.').nth(1).unwrap().parse().unwrap();
+    let minor = lab.minor();
+    if minor >= 36 {
+        println!("SKIPPED: there is no release to come that an inventory may name");
+        return;
+    }
     let version = |version: &str| format!("kubernetes_version = \"{version}\"");
     let (now, next) = (version(&lab.version), version(&format!("1.{}.0", minor + 1)));
     let inventory = lab.changed("next-release.toml", &[(&now, &next)]);

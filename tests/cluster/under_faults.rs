@@ -42,7 +42,7 @@ fn faults_end_in_one_clear_line_and_a_later_apply_finishes() {
     finish(&lab);
     nodes::wait_ready(&lab);
     nodes::are_kubeadms(&lab);
-    lifecycle::bootstrap_tokens_end_soon(&lab);
+    lifecycle::no_bootstrap_token_is_left(&lab);
 
     step(started, "reset");
     lifecycle::reset(&lab);
@@ -92,7 +92,6 @@ fn interrupted(lab: &Lab) {
     };
     assert!(events.iter().any(|event| skipped(&event)), "{}", run.stdout);
     assert_eq!(events.last().unwrap()["exit_status"], 130);
-    // Unlike a killed one, an interrupted run takes its token back.
     lifecycle::no_bootstrap_token_is_left(lab);
 }
 

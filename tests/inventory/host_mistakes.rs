@@ -195,45 +195,6 @@ address = "10.100.0.1"
 }
 
 #[test]
-fn what_is_not_supported_yet() {
-    assert_snapshot!(mistakes_with(r#"
-[cluster.etcd.external]
-endpoints = ["https://10.0.0.1:2379"]
-[[hosts]]
-name = "cp2"
-role = "control-plane"
-[[hosts]]
-name = "etcd-1"
-role = "etcd"
-"#), @r#"
-    error: `external` is not supported yet
-     --> fleet.toml:8:1
-      |
-    8 | [cluster.etcd.external]
-      | ^^^^^^^^^^^^^^^^^^^^^^^ not supported yet
-
-    error: more than one control-plane host is not supported yet
-      --> fleet.toml:12:8
-       |
-     5 | name = "cp1"
-       |        ----- the control plane is here
-    ...
-    12 | role = "control-plane"
-       |        ^^^^^^^^^^^^^^^ not supported yet
-       |
-       = help: give one host the role `control-plane` and the others `worker`
-
-    error: an external etcd (role `etcd` in a cluster) is not supported yet
-      --> fleet.toml:15:8
-       |
-    15 | role = "etcd"
-       |        ^^^^^^ not supported yet
-       |
-       = help: etcd runs on the control plane
-    "#);
-}
-
-#[test]
 fn files_and_hooks() {
     assert_snapshot!(mistakes_with(r#"
 [[files]]

@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a helper of a test that cannot go on should panic")]
 
 mod control_plane;
+mod drain;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -25,7 +26,7 @@ use fleetadm::kubernetes::objects::{
     upload_config,
 };
 use fleetadm::kubernetes::{
-    ApiClient, Applied, Change, Object, Poll, apply, jws, manifests, nodes, tokens, wait,
+    ApiClient, Applied, Change, Object, Poll, apply, manifests, nodes, reviews, tokens, wait,
 };
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -115,10 +116,11 @@ async fn everything_converges_on_a_real_api_server() {
             .unwrap();
         a_foreign_ca_is_refused_at_once(&control_plane).await;
         objects_converge(&client, control_plane.ca()).await;
-        tokens_are_signed_for_listed_and_deleted(&client).await;
+        tokens_let_kubelets_in_and_are_listed_and_deleted(&client).await;
         certificates_survive_the_cluster(&client).await;
         nodes_are_marked(&client).await;
         manifests_converge(&client).await;
+        drain::respects_budgets_and_controllers(&client).await;
         kubeadm_and_fleetadm_read_each_other(&client, &control_plane, &directory).await;
     }
 }
@@ -186,27 +188,29 @@ fn edited(objects: &[Object], name: &str, kind: &str, edit: impl Fn(&mut Value))
     Object::from_body(body).unwrap()
 }
 
-async fn tokens_are_signed_for_listed_and_deleted(client: &ApiClient) {
+async fn tokens_let_kubelets_in_and_are_listed_and_deleted(client: &ApiClient) {
     let soon = time::OffsetDateTime::now_utc() + time::Duration::minutes(10);
     let token = BootstrapToken::generate().unwrap();
-    let left_behind = BootstrapToken::generate().unwrap();
-    for token in [&token, &left_behind] {
-        let secret = bootstrap_token::secret(token, &TokenOptions::for_one_run(soon));
-        assert_eq!(apply::apply(client, &secret).await.unwrap(), Applied::Created);
-        assert_eq!(apply::apply(client, &secret).await.unwrap(), Applied::Unchanged);
-    }
+    let options = TokenOptions::for_one_run(soon);
+    tokens::create(client, &token, &options).await.unwrap();
+    let again = tokens::create(client, &token, &options).await.unwrap_err();
+    assert!(again.to_string().contains("already exists"), "{again}");
+    let owner = BootstrapToken::generate().unwrap();
+    tokens::create(client, &owner, &TokenOptions::owning_certificates(soon)).await.unwrap();
 
-    wait::cluster_info_signed(client, token.id(), LONG, &CancellationToken::new()).await.unwrap();
-    let cluster_info = client.get(&cluster_info::key()).await.unwrap().unwrap();
-    let data = |key: &str| cluster_info["data"][key].as_str().unwrap().to_owned();
-    let signature = data(&jws::data_key(token.id()));
-    assert_eq!(signature, jws::sign(&token, &data("kubeconfig")));
-    assert!(jws::verify(&token, &data("kubeconfig"), &signature));
+    wait::bootstrapper_admitted(client, &token, LONG, &CancellationToken::new()).await.unwrap();
+    let stranger = BootstrapToken::generate().unwrap();
+    let refusal = reviews::bootstrapper(client, &stranger).await.unwrap().unwrap_err();
+    assert!(refusal.contains("does not know the token"), "{refusal}");
+    let refusal = reviews::bootstrapper(client, &owner).await.unwrap();
+    assert!(refusal.is_err(), "a token that owns certificates lets nobody in");
 
-    let deleted = tokens::delete_left_behind(client, Some(token.id())).await.unwrap();
-    assert_eq!(deleted, [left_behind.id()]);
-    let ids: Vec<_> = tokens::list(client).await.unwrap().into_iter().map(|t| t.id).collect();
+    let listed = tokens::list(client).await.unwrap();
+    let ids: Vec<_> = listed.iter().map(|live| live.token.id()).collect();
     assert_eq!(ids, [token.id()]);
+    assert_eq!(listed[0].token.expose(), token.expose());
+    assert_eq!(listed[0].options.description, options.description);
+    assert!(tokens::delete(client, owner.id()).await.unwrap());
     assert!(tokens::delete(client, token.id()).await.unwrap());
     assert!(!tokens::delete(client, token.id()).await.unwrap());
 }

@@ -58,6 +58,10 @@ impl Host {
         self.shell
     }
 
+    pub fn shell_path(&self) -> PathBuf {
+        self.directory.path().join("sh")
+    }
+
     pub fn node(&self, mode: Mode) -> Node {
         let payload = Payload::kept_in(self.payload_directory().to_str().unwrap());
         Node::new("local", Arc::new(self.clone()), mode).with_payload(payload)
@@ -105,7 +109,7 @@ impl Transport for Host {
     async fn run(&self, command: &str, input: Input) -> Result<Output, TransportError> {
         self.commands.fetch_add(1, Ordering::SeqCst);
         let lost = |error: std::io::Error| TransportError::Lost(Box::new(error));
-        let mut child = tokio::process::Command::new(self.directory.path().join("sh"))
+        let mut child = tokio::process::Command::new(self.shell_path())
             .args(["-c", command])
             .env_clear()
             .env("PATH", self.path_variable())
@@ -214,7 +218,7 @@ pub fn have(program: &str) -> bool {
     find(program).is_some()
 }
 
-fn find(program: &str) -> Option<PathBuf> {
+pub fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path)
         .chain(["/usr/sbin".into(), "/sbin".into()])

@@ -61,6 +61,7 @@ macro_rules! machine {
 }
 
 mod accept_new;
+mod artifacts;
 mod commands;
 mod copy;
 mod dropbear;
@@ -73,17 +74,22 @@ mod host_keys;
 mod hostile;
 mod jump;
 mod keys;
+mod leases;
 mod links;
 mod login;
 mod lost;
+mod mirror;
 mod odd_hosts;
 mod odd_servers;
 mod operator;
 mod passwords;
 mod privilege;
+mod records;
+mod registries;
 mod robust;
 mod rolling;
 mod root;
+mod secrecy;
 mod terminal;
 mod trust;
 mod tunnels;

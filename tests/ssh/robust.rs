@@ -7,16 +7,18 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use fleetadm::fleet::{Fleet, Outcome};
 use fleetadm::inventory::Host;
 use fleetadm::report::{Event, Reporter};
 use fleetadm::ssh::{Connection, Exit, Input, RunOptions, SshError};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
-use crate::connect;
 use crate::peers::Peer;
 use crate::sshd::{Sshd, connector, free_port, said};
+use crate::{connect, on_all};
 
 fn at(server: &Sshd, port: u16) -> Host {
     let mut host = server.host();
@@ -273,7 +275,50 @@ fn few_open_files_are_enough_for_many_hosts() {
         let output = exec(&server, 100, limit, "");
         let text = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(0), "{limit}: {text}");
+        // As far as it may be raised it is.
+        let told = text.matches("connections are open at a time").count();
+        assert_eq!(told, usize::from(limit == "ulimit -n 40"), "{text}");
     }
+}
+
+#[tokio::test]
+async fn connections_that_nobody_uses_make_room() {
+    if !alone("robust::connections_that_nobody_uses_make_room") {
+        return;
+    }
+    let server = server!("ed25519", "ListenAddress 0.0.0.0\nMaxStartups 100");
+    setrlimit(Resource::Nofile, Rlimit { current: Some(64), ..getrlimit(Resource::Nofile) })
+        .unwrap();
+    let key = fs::read_to_string(server.path("host_ed25519.pub")).unwrap();
+    server.write_known_hosts(&format!("[127.*]:{} {key}", server.port));
+    let host = |index: u8| {
+        let (name, address) = (format!("node-{index}"), format!("127.0.0.{index}"));
+        Host { name, address, ..server.host() }
+    };
+    let hosts: Vec<Host> = (1..=60).map(host).collect();
+    let (reporter, mut events) = Reporter::channel();
+    let fleet = Fleet::new(connector().reporting_to(reporter), 10);
+    assert_eq!(fleet.most_connections(), 32);
+    // None is given back, and all are used once more.
+    for _ in 0..2 {
+        let outcomes = on_all(&hosts, async |host| {
+            fleet.connection(host).await?.run("true", Input::None).await
+        })
+        .await;
+        for (host, outcome) in outcomes {
+            assert!(matches!(outcome, Outcome::Done(_)), "{}: {outcome:?}", host.name);
+        }
+    }
+    fleet.close().await;
+    drop(fleet);
+    let mut told = Vec::new();
+    while let Some(event) = events.recv().await {
+        if let Event::Message { text } = event {
+            told.push(text);
+        }
+    }
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].starts_with("at most 32 connections are open at a time"), "{told:?}");
 }
 
 #[test]

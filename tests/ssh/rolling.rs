@@ -1,8 +1,7 @@
 //! Which hosts a run is about, and how it goes through them.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::operator::{Operator, finish, start_and_wait_for};
@@ -118,14 +117,6 @@ fn the_hosts_that_failed_are_remembered() {
 
     operator.run(&["exec", "case $PWD in *.[23]) exit 1;; esac"]).expect(3);
     assert_eq!(operator.failed(), "node-2 node-3");
-    let mode = |path: &std::path::Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
-    let state = operator.server.path("state/fleetadm");
-    assert_eq!(mode(&state), 0o700);
-    let files: Vec<_> = fs::read_dir(&state).unwrap().map(|entry| entry.unwrap().path()).collect();
-    assert_eq!((files.len(), mode(&files[0])), (1, 0o600));
-    let record: serde_json::Value =
-        serde_json::from_str(&fs::read_to_string(&files[0]).unwrap()).unwrap();
-    assert_eq!(record["command"], "exec");
 
     // The next run is about them, and what is fixed is forgotten.
     let ran = operator.run(&["-l", "@failed,!node-3", "exec", "echo again"]).expect(0);
@@ -149,36 +140,75 @@ fn a_run_that_cannot_be_recorded_is_a_run() {
     fs::write(operator.work().join("file"), "").unwrap();
     command.env("XDG_STATE_HOME", operator.work().join("file"));
     let ran = finish(command).expect(0);
-    assert!(ran.stderr.contains("warning: what this run came to is not kept"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("warning: this run is not on record as a whole: "),
+        "{}",
+        ran.stderr
+    );
 }
 
 #[test]
 fn interrupted_and_aborted_runs_are_remembered() {
-    let operator = operator!(3);
-    let kill = |child: &std::process::Child| {
-        let status = Command::new("kill").args(["-s", "INT", &child.id().to_string()]).status();
-        assert!(status.unwrap().success());
-    };
-    // Once: what is under way is finished, and nothing else begins.
-    let command = "echo begun; sleep 2; touch done";
-    let arguments = ["--output", "json", "--parallel", "1", "exec", command];
-    let mut child = start_and_wait_for(operator.command(&arguments), "output");
-    kill(&child);
-    assert_eq!(child.wait().unwrap().code(), Some(130));
-    assert!(operator.host(1).join("done").exists() && !operator.host(2).join("done").exists());
-    assert_eq!(operator.failed(), "node-2 node-3");
+    // Ctrl-C, a service manager, and a terminal that is gone: the first stops, the second ends at once.
+    for (first, second) in [("INT", "INT"), ("TERM", "HUP"), ("HUP", "TERM")] {
+        let operator = operator!(3);
+        let kill = |child: &std::process::Child, signal: &str| {
+            let status =
+                Command::new("kill").args(["-s", signal, &child.id().to_string()]).status();
+            assert!(status.unwrap().success());
+        };
+        // Once: what is under way is finished, and nothing else begins.
+        let command = "echo begun; sleep 2; touch done";
+        let arguments = ["--output", "json", "--parallel", "1", "exec", command];
+        let mut child = start_and_wait_for(operator.command(&arguments), "output");
+        kill(&child, first);
+        assert_eq!(child.wait().unwrap().code(), Some(130), "{first}");
+        assert!(operator.host(1).join("done").exists() && !operator.host(2).join("done").exists());
+        assert_eq!(operator.failed(), "node-2 node-3");
 
-    // Twice: it ends at once, and what was not done by then is known.
-    let long = "case $PWD in *.1) echo begun;; *) sleep 60;; esac";
-    let arguments = ["--output", "json", "exec", long];
-    let started = Instant::now();
-    let mut child = start_and_wait_for(operator.command(&arguments), "phase_finished");
-    kill(&child);
-    std::thread::sleep(Duration::from_millis(300));
-    kill(&child);
-    assert_eq!(child.wait().unwrap().code(), Some(130));
-    assert!(started.elapsed() < Duration::from_secs(30));
-    assert_eq!(operator.failed(), "node-2 node-3");
+        // Twice: it ends at once, and what was not done by then is known.
+        let long = "case $PWD in *.1) echo begun;; *) sleep 60;; esac";
+        let arguments = ["--output", "json", "exec", long];
+        let started = Instant::now();
+        let mut child = start_and_wait_for(operator.command(&arguments), "phase_finished");
+        kill(&child, first);
+        std::thread::sleep(Duration::from_millis(300));
+        kill(&child, second);
+        assert_eq!(child.wait().unwrap().code(), Some(130), "{first} {second}");
+        assert!(started.elapsed() < Duration::from_secs(30));
+        assert_eq!(operator.failed(), "node-2 node-3");
+    }
+}
+
+#[test]
+fn a_run_whose_terminal_is_gone_stops_in_order() {
+    let operator = operator!(3);
+    let command =
+        operator.command(&["--parallel", "1", "exec", "touch begun; sleep 2; touch done"]);
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    let words: Vec<_> = words.map(|word| fleetadm::ssh::quote(word.to_str().unwrap())).collect();
+    let mut terminal = Command::new("script");
+    terminal.args(["--quiet", "--flush", "--command", &words.join(" "), "/dev/null"]);
+    terminal.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    terminal.stdin(Stdio::piped()).stdout(Stdio::null());
+    terminal.current_dir(operator.work());
+    let Ok(mut terminal) = terminal.spawn() else {
+        eprintln!("SKIPPED: needs script (package bsdutils)");
+        return;
+    };
+    let soon = |what: &str, is_so: &dyn Fn() -> bool| {
+        let begun = Instant::now();
+        while !is_so() {
+            assert!(begun.elapsed() < Duration::from_secs(30), "not within 30 s: {what}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    };
+    soon("the first host begins", &|| operator.host(1).join("begun").exists());
+    terminal.kill().unwrap();
+    terminal.wait().unwrap();
+    soon("the first host ends", &|| operator.host(1).join("done").exists());
+    soon("the run is on record", &|| operator.failed() == "node-2 node-3");
+    assert!(!operator.host(2).join("begun").exists());
 }
 
 #[test]

@@ -40,6 +40,29 @@ impl Lab {
         }
     }
 
+    /// The minor release of Kubernetes.
+    pub fn minor(&self) -> u16 {
+        self.version.split('.').nth(1).unwrap().parse().unwrap()
+    }
+
+    /// What differs from release to release in a configuration for kubeadm: its API version, and how the socket of
+    /// containerd is written.
+    pub fn kubeadm_words(&self) -> (&'static str, &'static str) {
+        match self.minor() {
+            ..=30 => ("kubeadm.k8s.io/v1beta2", "/run/containerd/containerd.sock"),
+            31.. => ("kubeadm.k8s.io/v1beta4", "unix:///run/containerd/containerd.sock"),
+        }
+    }
+
+    /// The inventory's configuration of the kubelet as a document for kubeadm.
+    pub fn kubelet_document(&self) -> String {
+        let is_field =
+            |line: &&str| ["cgroupDriver", "failCgroupV1"].iter().any(|f| line.starts_with(f));
+        let fields = self.inventory.lines().filter(is_field);
+        let fields: String = fields.map(|line| line.replace(" =", ":") + "\n").collect();
+        format!("apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\n{fields}")
+    }
+
     /// Write a file for a test.
     pub fn write(&self, name: &str, text: &str) -> PathBuf {
         let path = self.directory.path().join(name);

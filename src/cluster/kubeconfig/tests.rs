@@ -1,5 +1,5 @@
 use super::*;
-use crate::pki::{Algorithm, AuthorityName};
+use crate::pki::{Algorithm, AuthorityName, Purpose};
 use time::macros::datetime;
 
 const NOW: OffsetDateTime = datetime!(2026-11-23 10:00 UTC);
@@ -14,7 +14,7 @@ fn authority() -> Authority {
         api_server_sans: vec![],
         etcd_server_sans: vec![],
         etcd_peer_sans: vec![],
-        external_etcd: true,
+        purpose: Purpose::ControlPlaneOfExternalEtcd,
         profile: pki::Profile::V1_36,
         now: NOW,
         ca_validity: pki::CA_VALIDITY,
@@ -92,7 +92,7 @@ fn a_second_run_changes_nothing_and_a_lost_file_comes_back() {
 }
 
 #[test]
-fn another_authority_is_an_error_another_server_and_expiry_are_warnings() {
+fn another_authority_is_an_error_and_expiry_is_a_warning() {
     let authority = authority();
     let mut pool = KeyPool::new(Algorithm::EcdsaP256);
     let existing =
@@ -103,18 +103,45 @@ fn another_authority_is_an_error_another_server_and_expiry_are_warnings() {
 
     let mut later = requirements();
     later.now = NOW + Duration::days(400);
-    later.control_plane_url = "https://other.example.com:6443".to_owned();
     let outcome = ensure(&existing, &authority, &later, &mut pool).unwrap();
     assert!(outcome.files.iter().all(|file| !file.created));
-    assert_eq!(outcome.warnings.len(), 5 + 2, "{:#?}", outcome.warnings);
+    assert_eq!(outcome.warnings.len(), 5, "{:#?}", outcome.warnings);
 
     // The kubelet rotates its own certificate; its file then only names a path.
     let mut kubelet = Kubeconfig::parse(&existing["kubelet.conf"]).unwrap();
     assert!(kubelet.use_client_file(KUBELET_CLIENT_FILE));
     let content = kubelet.render().unwrap();
-    let server = "https://10.0.0.1:6443";
-    let warnings = check("kubelet.conf", &content, &authority.certificate, server, later.now);
+    let warnings = check("kubelet.conf", &content, &authority.certificate, later.now);
     assert!(warnings.unwrap().is_empty());
+}
+
+#[test]
+fn administrators_are_led_to_another_server_whichever_workflow_it_is() {
+    let authority = authority();
+    let mut pool = KeyPool::new(Algorithm::EcdsaP256);
+    let mut existing =
+        files(&ensure(&BTreeMap::new(), &authority, &requirements(), &mut pool).unwrap());
+    let moved = Requirements {
+        control_plane_url: "https://other.example.com:6443".to_owned(),
+        local_url: "https://10.0.0.9:6443".to_owned(),
+        workflow: Workflow::Join,
+        ..requirements()
+    };
+    let outcome = ensure(&existing, &authority, &moved, &mut pool).unwrap();
+    assert!(outcome.files.iter().all(|file| !file.created));
+    let changed = files(&outcome).into_iter().filter(|(name, content)| existing[name] != *content);
+    let names: Vec<_> = changed.map(|(name, _)| name).collect();
+    assert_eq!(names, ["admin.conf", "super-admin.conf"]);
+    insta::assert_snapshot!(outcome.warnings.join("\n"), @r"
+    controller-manager.conf is kept although its server is not https://10.0.0.9:6443: its component would have to be restarted
+    scheduler.conf is kept although its server is not https://10.0.0.9:6443: its component would have to be restarted
+    ");
+    let again = ensure(&files(&outcome), &authority, &moved, &mut pool).unwrap();
+    assert_eq!(files(&again), files(&outcome));
+    // What joined has no super-admin.conf, and gets none.
+    existing.remove("super-admin.conf");
+    let joined = ensure(&existing, &authority, &moved, &mut pool).unwrap();
+    assert!(joined.files.iter().all(|file| file.name != "super-admin.conf"));
 }
 
 #[test]
@@ -139,4 +166,43 @@ fn rubbish_is_refused_by_name() {
     let mut pool = KeyPool::new(Algorithm::EcdsaP256);
     let error = ensure(&existing, &authority(), &requirements(), &mut pool).unwrap_err();
     insta::assert_snapshot!(error, @"admin.conf cannot be used: its current context names no cluster in it; restore it from a backup, or remove it to have it made anew");
+}
+
+#[test]
+fn a_named_user_has_all_its_groups_and_keeps_a_certificate_that_is_fresh() {
+    let authority = authority();
+    let mut pool = KeyPool::new(Algorithm::EcdsaP256);
+    let mut issue = |organizations: &[&str]| {
+        let client =
+            ClientCertificate { common_name: "jane", organizations, validity: Duration::days(10) };
+        let profile = pki::Profile::V1_36;
+        let url = "https://10.0.0.1:6443";
+        let config =
+            client_config("prod", url, &client, &authority, &profile, NOW, &mut pool).unwrap();
+        config.users.into_iter().next().unwrap().user
+    };
+    let several = issue(&["system:masters", "\u{fc}ber", "dev"]);
+    let certificate = Certificate::from_pem(&several.certificate_pem().unwrap()).unwrap().remove(0);
+    assert_eq!(certificate.common_name, "jane");
+    let mut groups = certificate.organizations.clone();
+    groups.sort();
+    assert_eq!(groups, ["dev", "system:masters", "\u{fc}ber"]);
+    assert!(authority.verifies(&[certificate]));
+
+    let client = |organizations, validity| ClientCertificate {
+        common_name: "jane",
+        organizations,
+        validity: Duration::days(validity),
+    };
+    let groups: &[&str] = &["dev", "\u{fc}ber", "system:masters"];
+    let fresh = |user: &User, client, days| {
+        is_fresh(user, &client, &authority.certificate, NOW + Duration::days(days))
+    };
+    assert!(fresh(&several, client(groups, 10), 0) && fresh(&several, client(groups, 10), 5));
+    assert!(!fresh(&several, client(groups, 10), 6), "little is left");
+    assert!(!fresh(&several, client(groups, 9), 0), "more is left than wanted");
+    assert!(!fresh(&several, client(&groups[..2], 10), 0), "another group");
+    assert!(!fresh(&User::default(), client(groups, 10), 0));
+    let mixed = User { client_key_data: issue(groups).client_key_data, ..several };
+    assert!(!fresh(&mixed, client(groups, 10), 0), "another key");
 }

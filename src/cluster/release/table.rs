@@ -6,6 +6,7 @@ use super::{
     Release, RuntimeFacts, StaticPodFacts, UnsupportedRelease,
 };
 use crate::inventory::KubernetesVersion;
+use crate::pki::Algorithm;
 
 const MASTER: &str = "node-role.kubernetes.io/master";
 const CONTROL_PLANE: &str = "node-role.kubernetes.io/control-plane";
@@ -73,11 +74,26 @@ impl Release {
                 },
                 cluster_status: until(21),
                 ordered_extra_args: since(31),
+                patches_kubelet_configuration: since(25),
+                patches_coredns: since(32),
+                config_print_placeholders: since(21),
                 versioned_kubelet_config: until(23),
                 cluster_admins_binding: since(29),
+                etcd_http_endpoints: since(36),
                 apiserver_kubelet_client_binding: since(36),
             },
             pki: PkiFacts {
+                encryption_algorithms: match minor {
+                    // ECDSA is behind the gate PublicKeysECDSA there.
+                    ..=30 => &[Algorithm::Rsa2048, Algorithm::EcdsaP256],
+                    31..=33 => &[
+                        Algorithm::Rsa2048,
+                        Algorithm::Rsa3072,
+                        Algorithm::Rsa4096,
+                        Algorithm::EcdsaP256,
+                    ],
+                    34.. => &Algorithm::ALL,
+                },
                 backdate_certificates: since(28),
                 ca_dns_san: since(22),
                 zero_ca_serial: until(27),
@@ -97,7 +113,7 @@ impl Release {
                 } else {
                     "kubeadm:cluster-admins"
                 },
-                kubelet_local_server: since(36),
+                kubelet_local_server: since(33),
                 preferences: until(33),
             },
             static_pods: StaticPodFacts {

@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::Pod;
 
 use super::probes::{self, Paths};
 use super::volumes::Mount;
-use super::{Blueprint, Component, command};
+use super::{Blueprint, Component, command, environment};
 use crate::cluster::images::Image;
 use crate::cluster::release::EtcdFlags;
 use crate::cluster::spec::{
@@ -35,6 +35,23 @@ pub enum InitialCluster {
     New,
     /// It joins these, itself included, in this order.
     Existing(Vec<Member>),
+}
+
+/// What the member of a manifest was told about the others; `None` where its flags do not say.
+pub fn initial_cluster(manifest: &Pod) -> Option<InitialCluster> {
+    told(manifest.spec.as_ref()?.containers.first()?.command.as_ref()?)
+}
+
+/// What the member that runs with this command line was told about the others; `None` where its flags do not say.
+pub fn told(command: &[String]) -> Option<InitialCluster> {
+    if command::flag(command, "initial-cluster-state") != Some("existing") {
+        return Some(InitialCluster::New);
+    }
+    let members = command::flag(command, "initial-cluster")?.split(',').map(|entry| {
+        let (name, peer_url) = entry.split_once('=')?;
+        Some(Member { name: name.to_owned(), peer_url: peer_url.to_owned() })
+    });
+    members.collect::<Option<_>>().map(InitialCluster::Existing)
 }
 
 /// URL clients reach the member on `address` at.
@@ -65,7 +82,18 @@ pub(super) fn servers(cluster: &Cluster, node: &ControlPlaneNode) -> String {
         .map_or_else(|| client_url(loopback(node)), ToOwned::to_owned)
 }
 
-/// The pod that runs on a control-plane node.
+/// The member's command line, whatever runs it.
+pub fn command_line(
+    cluster: &Cluster,
+    node: &ControlPlaneNode,
+    initial_cluster: &InitialCluster,
+) -> Vec<String> {
+    let defaults = defaults(cluster, node, initial_cluster);
+    let extra = &cluster.section.etcd.extra_args;
+    command::assemble(Component::Etcd.as_str(), defaults, extra, &cluster.release)
+}
+
+/// The pod that runs on a control-plane node, or on a host of etcd alone.
 pub fn manifest(
     cluster: &Cluster,
     node: &ControlPlaneNode,
@@ -73,9 +101,8 @@ pub fn manifest(
 ) -> Pod {
     let release = &cluster.release;
     let component = Component::Etcd;
-    let defaults = defaults(cluster, node, initial_cluster);
     let etcd = &cluster.section.etcd;
-    let command = command::assemble(component.as_str(), defaults, &etcd.extra_args, release);
+    let command = command_line(cluster, node, initial_cluster);
     let paths = release.static_pods.etcd_probes;
     let blueprint = Blueprint {
         component,
@@ -86,7 +113,7 @@ pub fn manifest(
         )]),
         address: probes::address(component, &command),
         command,
-        environment: Vec::new(),
+        environment: environment(&BTreeMap::new(), &cluster.section.extras.etcd.envs),
         mounts: vec![
             Mount::directory("etcd-data", &etcd.data_dir),
             Mount::directory("etcd-certs", &format!("{CERTIFICATES_DIRECTORY}/etcd")),
@@ -208,6 +235,21 @@ mod tests {
         --snapshot-count=10000
         --trusted-ca-file=/etc/kubernetes/pki/etcd/ca.crt
         ");
+    }
+
+    #[test]
+    fn a_manifest_tells_what_its_member_was_told() {
+        let member =
+            |name: &str, url: &str| Member { name: name.to_owned(), peer_url: url.to_owned() };
+        let joined = InitialCluster::Existing(vec![
+            member("cp-1", "https://10.0.0.11:2380"),
+            member("cp-2", "https://10.0.0.12:2380"),
+        ]);
+        for initial in [InitialCluster::New, joined] {
+            let pod = manifest(&cluster(36, 2), &node(), &initial);
+            assert_eq!(initial_cluster(&pod), Some(initial));
+        }
+        assert_eq!(initial_cluster(&Pod::default()), None);
     }
 
     #[test]

@@ -6,9 +6,12 @@ use std::net::SocketAddr;
 use k8s_openapi::api::core::v1::Pod;
 
 use super::probes::{self, Paths};
-use super::{Blueprint, Component, command, etcd, proxy_environment, volumes};
+use super::{Blueprint, Component, command, environment, etcd as local_etcd, volumes};
 use crate::cluster::images::Image;
-use crate::cluster::spec::{CERTIFICATES_DIRECTORY, Cluster, ControlPlaneNode};
+use crate::cluster::spec::{
+    CERTIFICATES_DIRECTORY, Cluster, ControlPlaneNode, ETCD_CA_FILE, ETCD_CLIENT_CERTIFICATE_FILE,
+    ETCD_CLIENT_KEY_FILE,
+};
 
 /// Annotation with the address and port the API server advertises.
 pub const ADVERTISE_ADDRESS_ANNOTATION: &str =
@@ -31,6 +34,7 @@ pub fn manifest(cluster: &Cluster, node: &ControlPlaneNode) -> Pod {
     }
     let command = command::assemble(component.as_str(), defaults, &extra, release);
     let advertised = SocketAddr::new(node.advertise_address, cluster.section.api_server.bind_port);
+    let extras = &cluster.section.extras.api_server;
     let blueprint = Blueprint {
         component,
         image: cluster.image(Image::ApiServer),
@@ -40,8 +44,8 @@ pub fn manifest(cluster: &Cluster, node: &ControlPlaneNode) -> Pod {
         )]),
         address: probes::address(component, &command),
         command,
-        environment: proxy_environment(node),
-        mounts: volumes::with_certificates(node, Vec::new()),
+        environment: environment(&node.proxy_environment, &extras.envs),
+        mounts: volumes::with_extra(volumes::with_certificates(node, Vec::new()), &extras.volumes),
         paths: Paths { live: "/livez", ready: Some("/readyz"), start: "/livez" },
         requests: &[("cpu", "250m")],
     };
@@ -57,10 +61,6 @@ fn defaults(cluster: &Cluster, node: &ControlPlaneNode) -> command::Defaults {
         ("client-ca-file", pki("ca.crt")),
         ("enable-admission-plugins", text("NodeRestriction")),
         ("enable-bootstrap-token-auth", text("true")),
-        ("etcd-cafile", pki("etcd/ca.crt")),
-        ("etcd-certfile", pki("apiserver-etcd-client.crt")),
-        ("etcd-keyfile", pki("apiserver-etcd-client.key")),
-        ("etcd-servers", etcd::servers(cluster, node)),
         ("kubelet-client-certificate", pki("apiserver-kubelet-client.crt")),
         ("kubelet-client-key", pki("apiserver-kubelet-client.key")),
         ("kubelet-preferred-address-types", text("InternalIP,ExternalIP,Hostname")),
@@ -79,10 +79,30 @@ fn defaults(cluster: &Cluster, node: &ControlPlaneNode) -> command::Defaults {
         ("tls-cert-file", pki("apiserver.crt")),
         ("tls-private-key-file", pki("apiserver.key")),
     ]);
+    defaults.extend(etcd(cluster, node));
     if cluster.release.static_pods.apiserver_insecure_port {
         defaults.extend(command::defaults([("insecure-port", text("0"))]));
     }
     defaults
+}
+
+/// Where etcd is, and who the API server is to it.
+fn etcd(cluster: &Cluster, node: &ControlPlaneNode) -> command::Defaults {
+    let (servers, ca, client) = match cluster.external_etcd() {
+        None => (
+            local_etcd::servers(cluster, node),
+            Some(ETCD_CA_FILE),
+            Some((ETCD_CLIENT_CERTIFICATE_FILE, ETCD_CLIENT_KEY_FILE)),
+        ),
+        Some(etcd) => (etcd.endpoints.join(","), etcd.ca_file, etcd.client_files),
+    };
+    let file = |name: &str, path: &str| (name.to_owned(), path.to_owned());
+    let mut arguments = command::defaults([("etcd-servers", servers)]);
+    arguments.extend(ca.map(|ca| file("etcd-cafile", ca)));
+    if let Some((certificate, key)) = client {
+        arguments.extend([file("etcd-certfile", certificate), file("etcd-keyfile", key)]);
+    }
+    arguments
 }
 
 /// The argument for the authorization modes: the operator's without unknown ones, or else kubeadm's. There is none when
@@ -103,7 +123,8 @@ pub(in crate::cluster) fn authorization_mode(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::spec::tests::{node, section};
+    use crate::cluster::spec::tests::{node, section, section_with_etcd_hosts};
+    use crate::inventory::{ClusterSection, EtcdClientFiles, EtcdOwner, ExternalEtcd};
 
     fn command_line(minor: u16, extra: &[(&str, &str)]) -> Vec<String> {
         let mut section = section(minor, 0);
@@ -156,6 +177,28 @@ mod tests {
         assert_eq!(mode(30, "RBAC,Nonsense,Node"), "RBAC,Node");
         assert_eq!(mode(30, "Nonsense"), "Node,RBAC");
         assert_eq!(mode(31, "RBAC,Node"), "RBAC,Node");
+    }
+
+    #[test]
+    fn an_external_etcd_is_asked_at_its_endpoints() {
+        let etcd_flags = |section: &ClusterSection| {
+            let pod = manifest(&Cluster::resolve(section).unwrap(), &node());
+            let mut line = pod.spec.unwrap().containers.remove(0).command.unwrap();
+            line.retain(|argument| argument.starts_with("--etcd-"));
+            line.join("\n")
+        };
+        let mut section = section_with_etcd_hosts(30, 0);
+        insta::assert_snapshot!(etcd_flags(&section), @r"
+        --etcd-cafile=/etc/kubernetes/pki/etcd/ca.crt
+        --etcd-certfile=/etc/kubernetes/pki/apiserver-etcd-client.crt
+        --etcd-keyfile=/etc/kubernetes/pki/apiserver-etcd-client.key
+        --etcd-servers=https://10.0.1.1:2379,https://10.0.1.2:2379,https://10.0.1.3:2379
+        ");
+        section.etcd.external = Some(ExternalEtcd {
+            endpoints: vec!["http://etcd.example.com:2379".to_owned()],
+            owner: EtcdOwner::SomebodyElse(EtcdClientFiles::default()),
+        });
+        assert_eq!(etcd_flags(&section), "--etcd-servers=http://etcd.example.com:2379");
     }
 
     #[test]

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::Pod;
 
 use super::probes::{self, Paths};
-use super::volumes::Mount;
-use super::{Blueprint, Component, command, proxy_environment};
+use super::volumes::{self, Mount};
+use super::{Blueprint, Component, command, environment};
 use crate::cluster::images::Image;
 use crate::cluster::spec::{Cluster, ControlPlaneNode};
 
@@ -28,14 +28,15 @@ pub fn manifest(cluster: &Cluster, node: &ControlPlaneNode) -> Pod {
     }
     let extra = &cluster.section.scheduler;
     let command = command::assemble(component.as_str(), defaults, extra, release);
+    let extras = &cluster.section.extras.scheduler;
     let blueprint = Blueprint {
         component,
         image: cluster.image(Image::Scheduler),
         annotations: BTreeMap::new(),
         address: probes::address(component, &command),
         command,
-        environment: proxy_environment(node),
-        mounts: vec![Mount::kubeconfig(KUBECONFIG)],
+        environment: environment(&node.proxy_environment, &extras.envs),
+        mounts: volumes::with_extra(vec![Mount::kubeconfig(KUBECONFIG)], &extras.volumes),
         paths: if release.static_pods.scheduler_livez {
             Paths { live: "/livez", ready: Some("/readyz"), start: "/livez" }
         } else {

@@ -20,8 +20,9 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::{Value, json};
 
+use crate::cluster::patches::{PatchError, Target};
 use crate::cluster::release::Release;
-use crate::cluster::spec::{ControlPlaneNode, MANIFESTS_DIRECTORY};
+use crate::cluster::spec::{Cluster, MANIFESTS_DIRECTORY};
 use crate::cluster::yaml::{self, YamlError};
 use crate::inventory::KubernetesVersion;
 use probes::{Address, PORT_NAME, Paths};
@@ -146,6 +147,31 @@ impl Blueprint {
     }
 }
 
+impl Component {
+    fn target(self) -> Target {
+        match self {
+            Self::Etcd => Target::Etcd,
+            Self::KubeApiserver => Target::KubeApiserver,
+            Self::KubeControllerManager => Target::KubeControllerManager,
+            Self::KubeScheduler => Target::KubeScheduler,
+        }
+    }
+}
+
+/// A component's pod with the operator's patches.
+///
+/// # Errors
+/// They do not fit, or what comes out is no Pod.
+pub fn patched(cluster: &Cluster, component: Component, pod: Pod) -> Result<Pod, PatchError> {
+    let (patches, target) = (&cluster.patches, component.target());
+    if !patches.has(target) {
+        return Ok(pod);
+    }
+    let mut document = json!(pod);
+    patches.apply(target, &mut document)?;
+    serde_json::from_value(document).map_err(|error| patches.spoiled(target, "Pod", error))
+}
+
 /// Renders a manifest as kubeadm would write it.
 pub fn to_yaml(pod: &Pod, release: &Release) -> Result<String, YamlError> {
     let mut document = json!(pod);
@@ -164,25 +190,68 @@ pub fn from_yaml(text: &str) -> Result<Pod, YamlError> {
     yaml::read("static pod manifest", text)
 }
 
+/// The tag of the image that a component's manifest runs.
+pub fn image_tag(manifest: &Pod) -> Option<&str> {
+    let image = manifest.spec.as_ref()?.containers.first()?.image.as_deref()?;
+    image.rsplit_once(':').map(|(_, tag)| tag)
+}
+
 /// The Kubernetes version a component's manifest runs, from its image's tag; `None` when the tag is none.
 pub fn running_version(manifest: &Pod) -> Option<KubernetesVersion> {
-    let image = manifest.spec.as_ref()?.containers.first()?.image.as_deref()?;
-    let (_, tag) = image.rsplit_once(':')?;
-    let mut numbers = tag.strip_prefix('v')?.split('.').map(str::parse::<u16>);
+    let mut numbers = image_tag(manifest)?.strip_prefix('v')?.split('.').map(str::parse::<u16>);
     let (major, minor, patch) =
         (numbers.next()?.ok()?, numbers.next()?.ok()?, numbers.next()?.ok()?);
     Some(KubernetesVersion { major, minor, patch })
 }
 
-/// The host's proxy variables as a container's environment.
-fn proxy_environment(node: &ControlPlaneNode) -> Vec<EnvVar> {
-    let wanted = |(name, value): &(&String, &String)| {
-        !value.is_empty() && name.to_ascii_lowercase().ends_with("_proxy")
-    };
+/// A container's environment, sorted by name: the host's proxy variables, and the operator's above them.
+fn environment(host: &BTreeMap<String, String>, extra: &[(String, String)]) -> Vec<EnvVar> {
+    let proxies = host
+        .iter()
+        .filter(|(name, value)| !value.is_empty() && name.to_ascii_lowercase().ends_with("_proxy"));
+    let mut variables: BTreeMap<&String, &String> = proxies.collect();
+    variables.extend(extra.iter().map(|(name, value)| (name, value)));
     let variable = |(name, value): (&String, &String)| EnvVar {
         name: name.clone(),
         value: Some(value.clone()),
         value_from: None,
     };
-    node.proxy_environment.iter().filter(wanted).map(variable).collect()
+    variables.into_iter().map(variable).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::spec::tests::{node, section};
+    use crate::inventory::{ExtraVolume, Extras};
+
+    #[test]
+    fn the_operators_volumes_and_variables_join_kubeadms() {
+        let mut section = section(36, 2);
+        let volume = |name: &str, path: &str| ExtraVolume {
+            name: name.to_owned(),
+            host_path: path.to_owned(),
+            mount_path: "/here".to_owned(),
+            read_only: true,
+            path_type: String::new(),
+        };
+        section.extras.scheduler = Extras {
+            volumes: vec![volume("policy", "/etc/policy"), volume("kubeconfig", "/mine")],
+            envs: vec![("no_proxy".to_owned(), "a".to_owned()), ("A".to_owned(), "1".to_owned())],
+        };
+        let mut node = node();
+        for (name, value) in [("no_proxy", "b"), ("HTTPS_PROXY", "c"), ("PATH", "d")] {
+            node.proxy_environment.insert(name.to_owned(), value.to_owned());
+        }
+        let pod = kube_scheduler::manifest(&Cluster::resolve(&section).unwrap(), &node);
+        let spec = pod.spec.unwrap();
+        let env: Vec<_> = spec.containers[0].env.iter().flatten().collect();
+        let env: Vec<_> = env.iter().map(|it| (&*it.name, it.value.as_deref().unwrap())).collect();
+        assert_eq!(env, [("A", "1"), ("HTTPS_PROXY", "c"), ("no_proxy", "a")]);
+        let mounts: Vec<_> = spec.containers[0].volume_mounts.iter().flatten().collect();
+        assert_eq!(mounts.iter().map(|it| &*it.name).collect::<Vec<_>>(), ["kubeconfig", "policy"]);
+        assert_eq!(mounts[0].mount_path, "/here");
+        let source = spec.volumes.unwrap().remove(0).host_path.unwrap();
+        assert_eq!((&*source.path, source.type_.as_deref()), ("/mine", Some("")));
+    }
 }

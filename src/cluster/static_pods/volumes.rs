@@ -3,19 +3,18 @@
 use k8s_openapi::api::core::v1::{HostPathVolumeSource, Volume, VolumeMount};
 
 use crate::cluster::spec::{CERTIFICATES_DIRECTORY, ControlPlaneNode};
+use crate::inventory::ExtraVolume;
 
 /// What a host path is created as when it is missing.
-#[derive(Clone, Copy)]
-pub(super) enum Kind {
-    Directory,
-    File,
-}
+const DIRECTORY: &str = "DirectoryOrCreate";
+const FILE: &str = "FileOrCreate";
 
-/// A host path, mounted at the same path.
+/// A host path, and where it is mounted.
 pub(super) struct Mount {
     pub(super) name: String,
     pub(super) path: String,
-    pub(super) kind: Kind,
+    pub(super) mount_path: String,
+    pub(super) kind: String,
     pub(super) read_only: bool,
 }
 
@@ -24,14 +23,24 @@ impl Mount {
         Self {
             name: name.to_owned(),
             path: path.to_owned(),
-            kind: Kind::Directory,
+            mount_path: path.to_owned(),
+            kind: DIRECTORY.to_owned(),
             read_only: false,
         }
     }
 
     pub(super) fn kubeconfig(path: &str) -> Self {
-        let (name, path) = ("kubeconfig".to_owned(), path.to_owned());
-        Self { name, path, kind: Kind::File, read_only: true }
+        Self { kind: FILE.to_owned(), ..Self::directory("kubeconfig", path).read_only() }
+    }
+
+    fn extra(volume: &ExtraVolume) -> Self {
+        Self {
+            name: volume.name.clone(),
+            path: volume.host_path.clone(),
+            mount_path: volume.mount_path.clone(),
+            kind: volume.path_type.clone(),
+            read_only: volume.read_only,
+        }
     }
 
     pub(super) fn read_only(self) -> Self {
@@ -41,18 +50,15 @@ impl Mount {
     pub(super) fn volume_mount(&self) -> VolumeMount {
         VolumeMount {
             name: self.name.clone(),
-            mount_path: self.path.clone(),
+            mount_path: self.mount_path.clone(),
             read_only: self.read_only.then_some(true),
             ..VolumeMount::default()
         }
     }
 
     fn volume(&self) -> Volume {
-        let kind = match self.kind {
-            Kind::Directory => "DirectoryOrCreate",
-            Kind::File => "FileOrCreate",
-        };
-        let source = HostPathVolumeSource { path: self.path.clone(), type_: Some(kind.to_owned()) };
+        let source =
+            HostPathVolumeSource { path: self.path.clone(), type_: Some(self.kind.clone()) };
         Volume { name: self.name.clone(), host_path: Some(source), ..Volume::default() }
     }
 }
@@ -64,7 +70,16 @@ pub(super) fn volumes(mounts: &[Mount]) -> Vec<Volume> {
     volumes
 }
 
-/// Certificates as kube-apiserver and kube-controller-manager see them, with `more`, sorted by name.
+/// Mounts with the operator's, which take the place of those of the same name; sorted by name.
+pub(super) fn with_extra(mounts: Vec<Mount>, extra: &[ExtraVolume]) -> Vec<Mount> {
+    let kept = |mount: &Mount| !extra.iter().any(|volume| volume.name == mount.name);
+    let mut mounts: Vec<Mount> = mounts.into_iter().filter(kept).collect();
+    mounts.extend(extra.iter().map(Mount::extra));
+    mounts.sort_by(|a, b| a.name.cmp(&b.name));
+    mounts
+}
+
+/// Certificates as kube-apiserver and kube-controller-manager see them, with `more`.
 pub(super) fn with_certificates(node: &ControlPlaneNode, more: Vec<Mount>) -> Vec<Mount> {
     let mut mounts = vec![
         Mount::directory("ca-certs", "/etc/ssl/certs").read_only(),
@@ -74,6 +89,5 @@ pub(super) fn with_certificates(node: &ControlPlaneNode, more: Vec<Mount>) -> Ve
         Mount::directory(path.trim_start_matches('/').replace('/', "-").as_str(), path).read_only()
     }));
     mounts.extend(more);
-    mounts.sort_by(|a, b| a.name.cmp(&b.name));
     mounts
 }

@@ -1,22 +1,25 @@
 //! YAML as kubeadm writes it: alphabetical keys, lists not indented. Knows no schema.
 
 mod emit;
+pub mod located;
 mod scalar;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+use crate::report::printable;
+
 /// Text that is not the YAML it should be.
 #[derive(Debug, thiserror::Error)]
 pub enum YamlError {
     /// It could not be read.
-    #[error("{what} is not the YAML that was expected: {source}")]
+    #[error("{what} is not the YAML that was expected: {}", printable(&source.to_string()))]
     Read {
         /// What was being read.
         what: &'static str,
-        /// What the parser said.
-        source: Box<serde_saphyr::Error>,
+        /// What is wrong with it.
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// It could not be written.
     #[error("{what} cannot be written as YAML: {message}")]
@@ -28,9 +31,12 @@ pub enum YamlError {
     },
 }
 
-/// Reads one document.
+/// Reads one document, by way of JSON as Kubernetes does. A parser of YAML for each type would take megabytes of code: the
+/// types of the API are large.
 pub fn read<T: DeserializeOwned>(what: &'static str, text: &str) -> Result<T, YamlError> {
-    serde_saphyr::from_str(text)
+    let value: Value = serde_saphyr::from_str(text)
+        .map_err(|source| YamlError::Read { what, source: Box::new(source) })?;
+    serde_json::from_value(value)
         .map_err(|source| YamlError::Read { what, source: Box::new(source) })
 }
 

@@ -73,7 +73,8 @@ pub enum LinkState {
 }
 
 /// Try every one of `dials`; states come in their order. At most `parallel` hosts at a time begin to listen or to try.
-/// Once `cancel` fires, what has not been tried is untested.
+/// Once `cancel` fires, what has not been tried is untested. Where not all hosts may be connected to at once, they take
+/// turns.
 pub async fn try_links(
     fleet: &Fleet,
     places: &[Place<'_>],
@@ -81,13 +82,49 @@ pub async fn try_links(
     parallel: usize,
     cancel: &CancellationToken,
 ) -> Vec<LinkState> {
-    let mut wanted: BTreeMap<usize, BTreeSet<u16>> = BTreeMap::new();
-    let mut by_source: BTreeMap<usize, Vec<(usize, Dial)>> = BTreeMap::new();
-    for (index, dial) in dials.iter().enumerate() {
-        wanted.entry(dial.to).or_default().insert(dial.port);
-        by_source.entry(dial.from).or_default().push((index, *dial));
-    }
     let mut states = vec![LinkState::Untested("interrupted".to_owned()); dials.len()];
+    for round in rounds(dials, fleet.most_connections()) {
+        for (index, state) in try_round(fleet, places, round, parallel, cancel).await {
+            states[index] = state;
+        }
+    }
+    states
+}
+
+/// Dials with their indices.
+type Round = Vec<(usize, Dial)>;
+
+/// The dials in rounds of no more than `most` hosts, or two.
+fn rounds(dials: &[Dial], most: usize) -> Vec<Round> {
+    let (mut rounds, mut hosts) = (Vec::new(), BTreeSet::new());
+    for (index, dial) in dials.iter().enumerate() {
+        let fresh = [dial.from, dial.to].iter().filter(|host| !hosts.contains(*host)).count();
+        if rounds.is_empty() || hosts.len() + fresh > most && fresh > 0 {
+            rounds.push(Round::new());
+            hosts.clear();
+        }
+        hosts.extend([dial.from, dial.to]);
+        if let Some(round) = rounds.last_mut() {
+            round.push((index, *dial));
+        }
+    }
+    rounds
+}
+
+async fn try_round(
+    fleet: &Fleet,
+    places: &[Place<'_>],
+    round: Round,
+    parallel: usize,
+    cancel: &CancellationToken,
+) -> Vec<(usize, LinkState)> {
+    let mut wanted: BTreeMap<usize, BTreeSet<u16>> = BTreeMap::new();
+    let mut by_source: BTreeMap<usize, Round> = BTreeMap::new();
+    for (index, dial) in round {
+        wanted.entry(dial.to).or_default().insert(dial.port);
+        by_source.entry(dial.from).or_default().push((index, dial));
+    }
+    let mut states = Vec::new();
     // Everybody listens before anybody tries: a port that is tried too early looks refused.
     let start = |(to, ports): (usize, BTreeSet<u16>)| async move {
         let ports: Vec<u16> = ports.into_iter().collect();
@@ -107,16 +144,14 @@ pub async fn try_links(
                 Ok(connection) => from_one(&connection, places, dials, listeners).await,
                 Err(error) => {
                     let untested = LinkState::Untested(error.to_string());
-                    dials.iter().map(|(index, _)| (*index, untested.clone())).collect()
+                    dials.iter().map(|(index, _)| (*index, untested.clone())).collect::<Vec<_>>()
                 }
             }
         }
     });
     let mut attempts = attempts.buffer_unordered(parallel.max(1));
     while let Some(Some(tried)) = cancel.run_until_cancelled(attempts.next()).await {
-        for (index, state) in tried {
-            states[index] = state;
-        }
+        states.extend(tried);
     }
     drop(attempts);
     let running = listeners.into_values().filter_map(Result::ok);
@@ -202,5 +237,27 @@ async fn echo(tunnel: Tunnel, bytes: usize) -> LinkState {
     match timeout(ECHO, futures::future::join(send, receive)).await {
         Ok(_) => LinkState::Open,
         Err(_) => LinkState::Stalled,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_take_turns() {
+        let dials: Vec<Dial> =
+            (0..100).map(|from| Dial { from, to: (from + 1) % 100, port: 10250 }).collect();
+        assert_eq!(rounds(&dials, 100).len(), 1);
+        let found = rounds(&dials, 10);
+        assert_eq!(found.len(), 12);
+        for round in &found {
+            let hosts: BTreeSet<_> = round.iter().flat_map(|(_, d)| [d.from, d.to]).collect();
+            assert!((2..=10).contains(&hosts.len()), "{hosts:?}");
+        }
+        let indices = found.iter().flatten().map(|(index, dial)| (*index, dial.from));
+        assert!(indices.eq((0..100).zip(0..100)));
+        assert_eq!(rounds(&dials, 1).len(), 100);
+        assert!(rounds(&[], 1).is_empty());
     }
 }

@@ -99,7 +99,7 @@ impl Trust<'_> {
     pub async fn run(&self, hosts: &[Host]) -> Result<(), Unconfirmed> {
         let begin = |host| {
             let (name, phase) = named(host);
-            self.reporter.emit(Event::PhaseStarted { host: name, phase });
+            self.reporter.emit(Event::PhaseStarted { host: name, phase, after: None });
             Progress { host, started: Instant::now(), changes: 0, outcome: None }
         };
         let mut progress: Vec<Progress<'_>> = hosts.iter().map(begin).collect();

@@ -25,27 +25,20 @@ pub(super) type Unsupported = Opt<IgnoredAny>;
 pub(super) type Entries<T> = BTreeMap<Spanned<String>, Spanned<T>>;
 
 /// The keys of that kind, wherever they stand: known, but nothing to recommend.
-pub(super) const UNSUPPORTED: [&str; 8] = [
-    "certificates_dir",
-    "feature_gates",
-    "encryption_algorithm",
-    "certificate_validity_period",
-    "ca_certificate_validity_period",
-    "extra_volumes",
-    "extra_envs",
-    "external",
-];
+pub(super) const UNSUPPORTED: [&str; 3] = ["certificates_dir", "feature_gates", "value_from"];
 
 /// The whole file.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields, expecting = "a table")]
 pub(super) struct Document {
+    pub(super) kubeadm_config: Text,
     pub(super) cluster: Opt<Cluster>,
     pub(super) ssh: Ssh,
     pub(super) jump_hosts: Entries<JumpHostEntry>,
     pub(super) groups: Entries<Group>,
     pub(super) hosts: Vec<Spanned<HostEntry>>,
     pub(super) artifacts: ArtifactsEntry,
+    pub(super) registries: Entries<RegistryEntry>,
     pub(super) files: Vec<Spanned<FileEntry>>,
     pub(super) manifests: Vec<Spanned<ManifestEntry>>,
     pub(super) hooks: Vec<Spanned<HookEntry>>,
@@ -59,8 +52,10 @@ pub(super) struct Cluster {
     pub(super) name: Text,
     pub(super) kubernetes_version: Text,
     pub(super) control_plane_endpoint: Text,
+    pub(super) load_balancer: Opt<LoadBalancerEntry>,
     pub(super) image_repository: Text,
     pub(super) cri_socket: Text,
+    pub(super) pki: PkiEntry,
     pub(super) networking: NetworkingEntry,
     pub(super) api_server: ApiServerEntry,
     pub(super) controller_manager: Component,
@@ -71,11 +66,31 @@ pub(super) struct Cluster {
     pub(super) timeouts: TimeoutsEntry,
     pub(super) kubelet_configuration: Entries<Verbatim>,
     pub(super) kube_proxy_configuration: Entries<Verbatim>,
+    pub(super) patches: Text,
     pub(super) certificates_dir: Unsupported,
     pub(super) feature_gates: Unsupported,
-    pub(super) encryption_algorithm: Unsupported,
-    pub(super) certificate_validity_period: Unsupported,
-    pub(super) ca_certificate_validity_period: Unsupported,
+    pub(super) encryption_algorithm: Text,
+    pub(super) certificate_validity_period: Opt<Number>,
+    pub(super) ca_certificate_validity_period: Opt<Number>,
+}
+
+/// `[cluster.pki]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+pub(super) struct PkiEntry {
+    pub(super) directory: Text,
+}
+
+/// `[cluster.load_balancer]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+pub(super) struct LoadBalancerEntry {
+    pub(super) kind: Text,
+    pub(super) address: Text,
+    pub(super) interface: Text,
+    pub(super) image: Text,
+    pub(super) hosts: Texts,
+    pub(super) virtual_router_id: Opt<i64>,
 }
 
 /// `[cluster.networking]`.
@@ -94,8 +109,8 @@ pub(super) struct ApiServerEntry {
     pub(super) bind_port: Opt<i64>,
     pub(super) extra_args: Entries<Arg>,
     pub(super) cert_sans: Texts,
-    pub(super) extra_volumes: Unsupported,
-    pub(super) extra_envs: Unsupported,
+    pub(super) extra_volumes: Vec<Spanned<VolumeEntry>>,
+    pub(super) extra_envs: Vec<Spanned<EnvEntry>>,
 }
 
 /// `[cluster.controller_manager]`, `[cluster.scheduler]`.
@@ -103,8 +118,28 @@ pub(super) struct ApiServerEntry {
 #[serde(default, deny_unknown_fields, expecting = "a table")]
 pub(super) struct Component {
     pub(super) extra_args: Entries<Arg>,
-    pub(super) extra_volumes: Unsupported,
-    pub(super) extra_envs: Unsupported,
+    pub(super) extra_volumes: Vec<Spanned<VolumeEntry>>,
+    pub(super) extra_envs: Vec<Spanned<EnvEntry>>,
+}
+
+/// One of `extra_volumes`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+pub(super) struct VolumeEntry {
+    pub(super) name: Text,
+    pub(super) host_path: Text,
+    pub(super) mount_path: Text,
+    pub(super) read_only: bool,
+    pub(super) path_type: Text,
+}
+
+/// One of `extra_envs`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+pub(super) struct EnvEntry {
+    pub(super) name: Text,
+    pub(super) value: Opt<Scalar>,
+    pub(super) value_from: Unsupported,
 }
 
 /// `[cluster.etcd]`.
@@ -117,8 +152,19 @@ pub(super) struct EtcdEntry {
     pub(super) image_tag: Text,
     pub(super) server_cert_sans: Texts,
     pub(super) peer_cert_sans: Texts,
-    pub(super) external: Unsupported,
-    pub(super) extra_envs: Unsupported,
+    pub(super) manager: Text,
+    pub(super) external: Opt<ExternalEtcdEntry>,
+    pub(super) extra_envs: Vec<Spanned<EnvEntry>>,
+}
+
+/// `[cluster.etcd.external]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+pub(super) struct ExternalEtcdEntry {
+    pub(super) endpoints: Texts,
+    pub(super) ca_file: Text,
+    pub(super) cert_file: Text,
+    pub(super) key_file: Text,
 }
 
 /// `[cluster.dns]`.
@@ -138,6 +184,7 @@ pub(super) struct TimeoutsEntry {
     pub(super) kubelet_health_check: Opt<Number>,
     pub(super) discovery: Opt<Number>,
     pub(super) tls_bootstrap: Opt<Number>,
+    pub(super) etcd_api_call: Opt<Number>,
 }
 
 /// `[cluster.proxy]`.
@@ -211,7 +258,17 @@ pub(super) struct HostEntry {
 #[serde(default, deny_unknown_fields, expecting = "a table")]
 pub(super) struct ArtifactsEntry {
     pub(super) binaries: Text,
+    pub(super) url: Text,
+    pub(super) checksums: Text,
     pub(super) images: Text,
+}
+
+/// `[registries.NAME]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+pub(super) struct RegistryEntry {
+    pub(super) mirrors: Texts,
+    pub(super) ca_file: Text,
 }
 
 /// `[[files]]`.

@@ -5,19 +5,22 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 use toml::Spanned;
 
-use super::items;
 use super::subnets::{self, Kind, Subnet};
+use super::{components, etcd, items};
 use crate::inventory::document::{self, ApiServerEntry, Arg, Entries, EtcdEntry, Texts, Verbatim};
 use crate::inventory::error::{Fault, Problems, quoted};
 use crate::inventory::model::{
     Addon, ApiServer, ClusterSection, Etcd, ExtraArgs, Networking, Timeouts,
 };
+use crate::inventory::paths::Paths;
 use crate::inventory::rules;
 use crate::inventory::suggest::nearest;
 
 const DEFAULT_BIND_PORT: u16 = 6443;
 const DEFAULT_DATA_DIR: &str = "/var/lib/etcd";
 const DEFAULT_DNS_DOMAIN: &str = "cluster.local";
+const DEFAULT_CERTIFICATE_VALIDITY: Duration = Duration::from_secs(8760 * 3600);
+const DEFAULT_CA_VALIDITY: Duration = Duration::from_secs(87_600 * 3600);
 const DEFAULT_NAME: &str = "kubernetes";
 
 fn timeouts(raw: &document::TimeoutsEntry, problems: &mut Problems) -> Timeouts {
@@ -33,12 +36,14 @@ fn timeouts(raw: &document::TimeoutsEntry, problems: &mut Problems) -> Timeouts 
         kubelet_health_check: limit(&raw.kubelet_health_check, defaults.kubelet_health_check),
         discovery: limit(&raw.discovery, defaults.discovery),
         tls_bootstrap: limit(&raw.tls_bootstrap, defaults.tls_bootstrap),
+        etcd_api_call: limit(&raw.etcd_api_call, defaults.etcd_api_call),
     }
 }
 
 /// The section, unless its version is missing or wrong, and its networks with their places.
 pub(super) fn resolve(
     raw: &Spanned<document::Cluster>,
+    paths: &Paths,
     problems: &mut Problems,
 ) -> (Option<ClusterSection>, Vec<Subnet>) {
     let header = raw.span();
@@ -46,16 +51,7 @@ pub(super) fn resolve(
     problems.unsupported(&[
         ("certificates_dir", &raw.certificates_dir),
         ("feature_gates", &raw.feature_gates),
-        ("encryption_algorithm", &raw.encryption_algorithm),
-        ("certificate_validity_period", &raw.certificate_validity_period),
-        ("ca_certificate_validity_period", &raw.ca_certificate_validity_period),
     ]);
-    for component in [&raw.controller_manager, &raw.scheduler] {
-        problems.unsupported(&[
-            ("extra_volumes", &component.extra_volumes),
-            ("extra_envs", &component.extra_envs),
-        ]);
-    }
     let version = problems.required(&header, "kubernetes_version", raw.kubernetes_version.as_ref());
     let kubernetes_version = problems.check_opt(version, |text| rules::kubernetes_version(text));
     let controller_manager = extra_args(&raw.controller_manager.extra_args, problems);
@@ -81,9 +77,22 @@ pub(super) fn resolve(
     };
     let control_plane_endpoint =
         problems.check_opt(raw.control_plane_endpoint.as_ref(), |text| rules::endpoint(text));
+    let encryption_algorithm = problems
+        .check_opt(raw.encryption_algorithm.as_ref(), |text| rules::encryption_algorithm(text))
+        .unwrap_or_default();
+    let mut validity = |period: &document::Opt<document::Number>, default| {
+        problems.check_opt(period.as_ref(), rules::validity_period).unwrap_or(default)
+    };
+    let certificate_validity_period =
+        validity(&raw.certificate_validity_period, DEFAULT_CERTIFICATE_VALIDITY);
+    let ca_certificate_validity_period =
+        validity(&raw.ca_certificate_validity_period, DEFAULT_CA_VALIDITY);
+    let pki_directory = problems
+        .check_opt(raw.pki.directory.as_ref(), |text| paths.directory_with_private_keys(text));
     let api_server = api_server(&raw.api_server, problems);
     let scheduler = extra_args(&raw.scheduler.extra_args, problems);
-    let etcd = etcd(&raw.etcd, problems);
+    let etcd = etcd(&raw.etcd, paths, problems);
+    let extras = components::extras(raw, kubernetes_version, problems);
     let kubelet_configuration = configuration(
         &raw.kubelet_configuration,
         ("kubelet.config.k8s.io/v1beta1", "KubeletConfiguration"),
@@ -99,24 +108,31 @@ pub(super) fn resolve(
         name,
         kubernetes_version,
         control_plane_endpoint,
+        // Names hosts, so it is resolved once these are.
+        load_balancer: None,
         image_repository,
         cri_socket,
+        encryption_algorithm,
+        certificate_validity_period,
+        ca_certificate_validity_period,
+        pki_directory,
         networking,
         api_server,
         controller_manager,
         scheduler,
         etcd,
+        extras,
         dns,
         timeouts,
         proxy: Addon { disabled: raw.proxy.disabled, ..Addon::default() },
         kubelet_configuration,
         kube_proxy_configuration,
+        patches: None,
     });
     (section, subnets)
 }
 
 fn api_server(raw: &ApiServerEntry, problems: &mut Problems) -> ApiServer {
-    problems.unsupported(&[("extra_volumes", &raw.extra_volumes), ("extra_envs", &raw.extra_envs)]);
     ApiServer {
         bind_port: problems
             .check_opt(raw.bind_port.as_ref(), |number| rules::port(*number))
@@ -126,8 +142,7 @@ fn api_server(raw: &ApiServerEntry, problems: &mut Problems) -> ApiServer {
     }
 }
 
-fn etcd(raw: &EtcdEntry, problems: &mut Problems) -> Etcd {
-    problems.unsupported(&[("external", &raw.external), ("extra_envs", &raw.extra_envs)]);
+fn etcd(raw: &EtcdEntry, paths: &Paths, problems: &mut Problems) -> Etcd {
     Etcd {
         data_dir: problems
             .check_opt(raw.data_dir.as_ref(), |text| rules::absolute_path(text))
@@ -138,6 +153,10 @@ fn etcd(raw: &EtcdEntry, problems: &mut Problems) -> Etcd {
         image_tag: problems.check_opt(raw.image_tag.as_ref(), |text| rules::image_tag(text)),
         server_cert_sans: sans(&raw.server_cert_sans, problems),
         peer_cert_sans: sans(&raw.peer_cert_sans, problems),
+        manager: problems
+            .check_opt(raw.manager.as_ref(), |text| rules::etcd_manager(text))
+            .unwrap_or_default(),
+        external: raw.external.as_ref().map(|raw| etcd::external(raw, paths, problems)),
     }
 }
 

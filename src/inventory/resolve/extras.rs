@@ -1,4 +1,4 @@
-//! What is put on hosts and run there besides the cluster: artifacts, files, manifests, hooks; and
+//! What is put on hosts and run there besides the cluster: registries, files, manifests, hooks; and
 //! the preflight checks to ignore.
 
 use std::collections::HashSet;
@@ -8,10 +8,10 @@ use toml::Spanned;
 
 use super::items;
 use crate::inventory::document::{
-    ArtifactsEntry, FileEntry, HookEntry, ManifestEntry, Preflight, Text, Texts,
+    Entries, FileEntry, HookEntry, ManifestEntry, Preflight, RegistryEntry, Text, Texts,
 };
 use crate::inventory::error::{Fault, Problems, Span, quoted};
-use crate::inventory::model::{Artifacts, FileSection, HookSection, HookWhen, Host};
+use crate::inventory::model::{FileSection, HookSection, HookWhen, Host, RegistrySection};
 use crate::inventory::paths::Paths;
 use crate::inventory::rules;
 use crate::inventory::selection::{Selection, words};
@@ -19,8 +19,11 @@ use crate::inventory::suggest::nearest;
 
 const DEFAULT_MODE: u32 = 0o644;
 
+/// For who puts one into the URL of a registry's mirror.
+const NO_PASSWORD: &str = "the kubelet takes credentials of registries from image pull secrets or its credential providers";
+
 /// The phases a hook can be tied to, as kubeadm names them.
-const PHASES: [&str; 27] = [
+const PHASES: [&str; 39] = [
     "init/preflight",
     "init/certs",
     "init/kubeconfig",
@@ -36,12 +39,24 @@ const PHASES: [&str; 27] = [
     "init/addon/coredns",
     "init/addon/kube-proxy",
     "init/show-join-command",
+    "etcd/preflight",
+    "etcd/certs",
+    "etcd/member-certs",
+    "etcd/kubelet-start",
+    "etcd/init",
+    "etcd/join",
+    "etcd/client-certs",
     "join/preflight",
     "join/kubelet-start",
     "join/kubelet-wait-bootstrap",
     "prepare/binaries",
     "prepare/files",
+    "prepare/registries",
     "prepare/images",
+    "load-balancer/haproxy",
+    "load-balancer/keepalived",
+    "load-balancer/kube-vip",
+    "cluster/endpoint",
     "cluster/node-labels",
     "cluster/manifests",
     "reset/preflight",
@@ -59,10 +74,30 @@ pub(super) struct Extras<'a> {
 }
 
 impl Extras<'_> {
-    pub(super) fn artifacts(&self, raw: &ArtifactsEntry, problems: &mut Problems) -> Artifacts {
-        let mut directory =
-            |text: &Text| problems.check_opt(text.as_ref(), |text| self.paths.directory_at(text));
-        Artifacts { binaries: directory(&raw.binaries), images: directory(&raw.images) }
+    pub(super) fn registries(
+        &self,
+        entries: &Entries<RegistryEntry>,
+        problems: &mut Problems,
+    ) -> Vec<RegistrySection> {
+        let mut sections = Vec::new();
+        for (name, entry) in entries {
+            let registry = problems.check(name, |name| rules::registry(name));
+            let RegistryEntry { mirrors, ca_file } = entry.get_ref();
+            let listed = problems.required(&name.span(), "mirrors", mirrors.as_ref());
+            let items = items(mirrors);
+            if let Some(list) = listed.filter(|_| items.is_empty()) {
+                let fault = Fault::new("a registry without mirrors", "expected at least one URL");
+                problems.push(fault.at(list.span()));
+            }
+            let check = |url: &&str| rules::mirror(url, NO_PASSWORD);
+            let urls = items.iter().map(|item| problems.check(item, check));
+            let mirrors = urls.collect::<Vec<_>>().into_iter().collect::<Option<Vec<_>>>();
+            let ca_file = problems.check_opt(ca_file.as_ref(), |text| self.paths.file(text));
+            if let (Some(name), Some(mirrors)) = (registry, mirrors) {
+                sections.push(RegistrySection { name, mirrors, ca_file });
+            }
+        }
+        sections
     }
 
     pub(super) fn files(
@@ -148,7 +183,7 @@ impl Extras<'_> {
     }
 
     /// The names a `hosts` key selects; every host when it is left out.
-    fn hosts(&self, texts: &Texts, problems: &mut Problems) -> Vec<String> {
+    pub(super) fn hosts(&self, texts: &Texts, problems: &mut Problems) -> Vec<String> {
         let Some(hosts) = self.hosts else { return Vec::new() };
         let names = |hosts: &[&Host]| hosts.iter().map(|host| host.name.clone()).collect();
         let Some(list) = texts else { return names(&hosts.iter().collect::<Vec<_>>()) };

@@ -44,6 +44,10 @@ pub(super) fn resolve(
         expand(entry, &base, &groups, tables, &mut hosts, problems);
         entries.push((Places::of(entry), start..hosts.len()));
     }
+    // Without a cluster, hosts behind one address are told apart by their ports, whatever their role.
+    if document.cluster.is_some() || document.kubeadm_config.is_some() {
+        advertise_members(&mut hosts);
+    }
     let mut taken = Taken::default();
     for (places, range) in &entries {
         let hosts = &hosts[range.clone()];
@@ -57,7 +61,16 @@ pub(super) fn resolve(
             problems.push(fault.at(name.span()).also((*span).clone(), "the host"));
         }
     }
+    // A cluster may still come from the command line.
+    advertise_members(&mut hosts);
     hosts
+}
+
+/// Everyone has to be told where members of etcd are before anyone has been asked: by default where SSH connects.
+fn advertise_members(hosts: &mut [Host]) {
+    for host in hosts.iter_mut().filter(|host| host.role == Role::Etcd) {
+        host.advertise_address = host.advertise_address.or(host.address.parse().ok());
+    }
 }
 
 /// Adds the hosts of one entry.

@@ -207,16 +207,35 @@ pub(super) fn check_host(
     span: &Span,
     subnets: &[Subnet],
 ) -> Option<Problem> {
+    let what = format!("host {} has address {address}", quoted(name));
+    check_outside(&what, "the host's address", address, span, subnets)
+}
+
+/// Says so when the load balancer's address lies inside a network of the cluster.
+pub(super) fn check_virtual_address(
+    address: IpAddr,
+    span: &Span,
+    subnets: &[Subnet],
+) -> Option<Problem> {
+    let what = format!("the load balancer's address {address} is");
+    check_outside(&what, "expected a free address of the hosts' network", address, span, subnets)
+}
+
+fn check_outside(
+    what: &str,
+    label: &str,
+    address: IpAddr,
+    span: &Span,
+    subnets: &[Subnet],
+) -> Option<Problem> {
     let subnet = subnets.iter().find(|subnet| subnet.net.contains(&address))?;
     let (word, net) = (subnet.kind.word(), subnet.net);
-    let fault = Fault::new(
-        format!("host {} has address {address} inside the {word} subnet {net}", quoted(name)),
-        "the host's address",
-    )
-    .help(match subnet.span {
-        Some(_) => "hosts, pods and services need networks of their own",
-        None => "this is the default; set `service_subnet` in `[cluster.networking]`",
-    });
+    let fault = Fault::new(format!("{what} inside the {word} subnet {net}"), label).help(
+        match subnet.span {
+            Some(_) => "hosts, pods and services need networks of their own",
+            None => "this is the default; set `service_subnet` in `[cluster.networking]`",
+        },
+    );
     let problem = fault.at(span.clone());
     Some(match subnet.span {
         Some(_) => subnet.mention(problem, span),

@@ -1,16 +1,17 @@
 //! Values of `[cluster]`: the version, endpoints, names in certificates, images.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use super::{absolute_path, is_dns_subdomain, port};
 use crate::inventory::error::{Fault, quoted};
-use crate::inventory::model::{Endpoint, KubernetesVersion};
+use crate::inventory::model::{EncryptionAlgorithm, Endpoint, EtcdManager, KubernetesVersion};
+use crate::inventory::suggest::nearest;
 
 /// The minor releases of Kubernetes 1 that are understood.
 const MINORS: std::ops::RangeInclusive<u16> = 20..=36;
 
 /// `1.36.2` or `v1.36.2`.
-pub(in crate::inventory) fn kubernetes_version(text: &str) -> Result<KubernetesVersion, Fault> {
+pub(crate) fn kubernetes_version(text: &str) -> Result<KubernetesVersion, Fault> {
     let expected = "expected a release such as `1.36.2`";
     let wrong = || Fault::new(format!("{} is not a Kubernetes version", quoted(text)), expected);
     let bare = text.strip_prefix('v').unwrap_or(text);
@@ -40,8 +41,20 @@ pub(in crate::inventory) fn kubernetes_version(text: &str) -> Result<KubernetesV
     Ok(KubernetesVersion { major, minor, patch })
 }
 
+/// kubeadm's name of a kind of private key.
+pub(in crate::inventory) fn encryption_algorithm(text: &str) -> Result<EncryptionAlgorithm, Fault> {
+    let names = EncryptionAlgorithm::ALL.map(EncryptionAlgorithm::as_str);
+    EncryptionAlgorithm::ALL.into_iter().find(|known| known.as_str() == text).ok_or_else(|| {
+        Fault::new(
+            format!("{} is not a kind of private key", quoted(text)),
+            format!("expected one of {}", names.join(", ")),
+        )
+        .suggest(nearest(text, names))
+    })
+}
+
 /// `host`, `host:port`, an IPv6 address with or without brackets.
-pub(in crate::inventory) fn endpoint(text: &str) -> Result<Endpoint, Fault> {
+pub(crate) fn endpoint(text: &str) -> Result<Endpoint, Fault> {
     let expected = "expected `host` or `host:port`";
     let wrong = || Fault::new(format!("{} is not an endpoint", quoted(text)), expected);
     if text.contains("//") {
@@ -77,6 +90,35 @@ pub(in crate::inventory) fn endpoint(text: &str) -> Result<Endpoint, Fault> {
         None => None,
     };
     Ok(Endpoint { host: host.to_owned(), port })
+}
+
+/// What runs etcd on its own hosts.
+pub(in crate::inventory) fn etcd_manager(text: &str) -> Result<EtcdManager, Fault> {
+    let known = [EtcdManager::Kubelet, EtcdManager::Systemd];
+    known.into_iter().find(|manager| manager.as_str() == text).ok_or_else(|| {
+        let title = format!("{} does not run etcd", quoted(text));
+        let fault = Fault::new(title, "expected `kubelet` or `systemd`");
+        fault.suggest(nearest(text, known.map(EtcdManager::as_str)))
+    })
+}
+
+/// The URL of a member of etcd that is on this address.
+pub(in crate::inventory) fn etcd_url(address: IpAddr, port: u16) -> String {
+    format!("https://{}", SocketAddr::new(address, port))
+}
+
+/// An endpoint of an external etcd: `https://host[:port]`; `http` only where no file for TLS is given, as kubeadm has it.
+pub(in crate::inventory) fn etcd_endpoint(text: &str, with_tls: bool) -> Result<String, Fault> {
+    let title = || format!("{} is not an endpoint of etcd", quoted(text));
+    let wrong = || Fault::new(title(), "expected one such as `https://10.0.0.5:2379`");
+    let (scheme, rest) = text.split_once("://").ok_or_else(wrong)?;
+    endpoint(rest).map_err(|_| wrong())?;
+    match scheme {
+        "https" => Ok(text.to_owned()),
+        "http" if !with_tls => Ok(text.to_owned()),
+        "http" => Err(Fault::new(title(), "expected `https`, since there are files for TLS")),
+        _ => Err(wrong()),
+    }
 }
 
 /// A subject alternative name: an IP address, a DNS name, or a wildcard in its first label.
@@ -156,6 +198,60 @@ pub(in crate::inventory) fn image_tag(text: &str) -> Result<String, Fault> {
     ))
 }
 
+/// A whole image: `registry[:port]/path` with a tag, a digest or both, so that it is known which one it is.
+pub(in crate::inventory) fn image(text: &str) -> Result<String, Fault> {
+    let wrong = || {
+        Fault::new(
+            format!("{} is not an image", quoted(text)),
+            "expected `registry.example.com/path:tag`",
+        )
+    };
+    let (name, digest) = match text.split_once('@') {
+        Some((name, digest)) => (name, Some(digest)),
+        None => (text, None),
+    };
+    // A colon before the last slash is that of the registry's port.
+    let (repository, tag) = match name.rsplit_once(':') {
+        Some((repository, tag)) if !tag.contains('/') => (repository, Some(tag)),
+        _ => (name, None),
+    };
+    let is_digest = |digest: &str| {
+        digest.strip_prefix("sha256:").is_some_and(|hex| {
+            hex.len() == 64 && hex.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+        })
+    };
+    if !repository.contains('/') || image_repository(repository).is_err() {
+        return Err(wrong());
+    }
+    if tag.is_some_and(|tag| image_tag(tag).is_err()) || digest.is_some_and(|it| !is_digest(it)) {
+        return Err(wrong());
+    }
+    if tag.is_none() && digest.is_none() {
+        return Err(wrong().help("say which one: with a tag, as `:v1.0.0`, or a digest"));
+    }
+    Ok(text.to_owned())
+}
+
+/// A network interface's name, by the kernel's rules.
+pub(in crate::inventory) fn interface(text: &str) -> Result<String, Fault> {
+    let odd = |b: u8| b == b'/' || b == b':' || b.is_ascii_whitespace() || !b.is_ascii_graphic();
+    if text.is_empty() || text.len() > 15 || matches!(text, "." | "..") || text.bytes().any(odd) {
+        return Err(Fault::new(
+            format!("{} is not a network interface", quoted(text)),
+            "expected its name, as `eth0`",
+        ));
+    }
+    Ok(text.to_owned())
+}
+
+/// VRRP's virtual router id.
+pub(in crate::inventory) fn virtual_router_id(number: i64) -> Result<u8, Fault> {
+    match u8::try_from(number) {
+        Ok(id) if id > 0 => Ok(id),
+        _ => Err(Fault::new(format!("{number} is not a virtual router id"), "expected 1 to 255")),
+    }
+}
+
 /// A container runtime's socket; like kubeadm, a bare path means `unix://`.
 pub(in crate::inventory) fn cri_socket(text: &str) -> Result<String, Fault> {
     let path = text.strip_prefix("unix://").unwrap_or(text);
@@ -221,6 +317,23 @@ mod tests {
     }
 
     #[test]
+    fn endpoints_of_etcd() {
+        for good in ["https://10.0.0.1:2379", "https://[fd00::1]:2379", "https://etcd.example.com"]
+        {
+            assert_eq!(etcd_endpoint(good, true).unwrap(), good);
+        }
+        assert!(etcd_endpoint("http://10.0.0.1:2379", false).is_ok());
+        let plain = etcd_endpoint("http://10.0.0.1:2379", true);
+        assert!(plain.is_err());
+        for bad in ["", "10.0.0.1:2379", "tcp://10.0.0.1", "https://", "https://a/b", "https://a:x"]
+        {
+            assert!(etcd_endpoint(bad, false).is_err(), "{bad}");
+        }
+        assert_eq!(etcd_manager("systemd").unwrap(), EtcdManager::Systemd);
+        assert!(etcd_manager("docker").is_err());
+    }
+
+    #[test]
     fn names_in_certificates() {
         assert_eq!(san("K8s.Example.com").unwrap(), "k8s.example.com");
         for good in ["*.example.com", "10.0.0.1", "fd00::1"] {
@@ -240,6 +353,31 @@ mod tests {
             assert!(image_repository(bad).is_err(), "{bad}");
         }
         assert!(image_tag("v1.14.2").is_ok() && image_tag(".a").is_err() && image_tag("").is_err());
+    }
+
+    #[test]
+    fn whole_images() {
+        let digest = format!("ghcr.io/a/b@sha256:{}", "0".repeat(64));
+        for good in ["ghcr.io/kube-vip/kube-vip:v1.0.0", "localhost:5000/a:1", &digest] {
+            assert!(image(good).is_ok(), "{good}");
+        }
+        let bads =
+            ["", "kube-vip", "kube-vip:v1", "r.io:5000/a", "r.io/a", "r.io/a:", "r.io/a@sha256:0"];
+        for bad in bads {
+            assert!(image(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn interfaces_and_router_ids() {
+        for good in ["eth0", "bond0.100", "enp0s31f6"] {
+            assert!(interface(good).is_ok(), "{good}");
+        }
+        for bad in ["", "a b", "a/b", "..", "sixteen-letters!", "é"] {
+            assert!(interface(bad).is_err(), "{bad}");
+        }
+        assert_eq!(virtual_router_id(255).unwrap(), 255);
+        assert!(virtual_router_id(0).is_err() && virtual_router_id(256).is_err());
     }
 
     #[test]

@@ -2,10 +2,14 @@
 //!
 //! Pure functions from text to a typed value or a fault.
 
+mod checksums;
 mod cluster;
 mod names;
+mod registries;
 mod values;
 
-pub(super) use cluster::*;
-pub(super) use names::*;
+pub(super) use checksums::*;
+pub(crate) use cluster::*;
+pub(crate) use names::*;
+pub(super) use registries::*;
 pub(super) use values::*;

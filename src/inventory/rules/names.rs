@@ -35,7 +35,7 @@ fn is_bounded(text: &str, outer: impl Fn(u8) -> bool, inner: impl Fn(u8) -> bool
 }
 
 /// A host's name, which is its node name too.
-pub(in crate::inventory) fn host_name(text: &str) -> Result<(), Fault> {
+pub(crate) fn host_name(text: &str) -> Result<(), Fault> {
     if is_dns_subdomain(text) {
         return Ok(());
     }
@@ -66,7 +66,7 @@ pub(in crate::inventory) fn address(text: &str) -> Result<(), Fault> {
 }
 
 /// The address the cluster uses for a host; kubeadm wants a global unicast or a loopback one.
-pub(in crate::inventory) fn advertise_address(text: &str) -> Result<IpAddr, Fault> {
+pub(crate) fn advertise_address(text: &str) -> Result<IpAddr, Fault> {
     let expected = "expected the IP address other nodes reach this host at";
     let address: IpAddr = text
         .parse()
@@ -153,7 +153,7 @@ pub(in crate::inventory) fn label_value(text: &str) -> Result<(), Fault> {
 }
 
 /// A taint as kubectl writes it: `key=value:Effect` or `key:Effect`.
-pub(in crate::inventory) fn taint(text: &str) -> Result<Taint, Fault> {
+pub(crate) fn taint(text: &str) -> Result<Taint, Fault> {
     let expected = "expected `key=value:Effect` or `key:Effect`";
     let wrong = |why: &str| Fault::new(format!("{} is not a taint: {why}", quoted(text)), expected);
     let (rest, effect) = text.rsplit_once(':').ok_or_else(|| wrong("it has no effect"))?;

@@ -30,6 +30,17 @@ pub(in crate::inventory) fn duration(number: &Number) -> Result<Duration, Fault>
         .ok_or_else(|| Fault::new(format!("{found} is not a duration"), expected))
 }
 
+/// How long certificates are valid: at least a minute, and at most a hundred years, beyond which the last second of a
+/// certificate would lie outside of what all of its readers can say.
+pub(in crate::inventory) fn validity_period(number: &Number) -> Result<Duration, Fault> {
+    let period = duration(number)?;
+    if (60..=876_000 * 3600).contains(&period.as_secs()) {
+        return Ok(period);
+    }
+    let found = format!("{} s is no validity of certificates", period.as_secs_f64());
+    Err(Fault::new(found, "expected one minute to 100 years (`\"876000h\"`)"))
+}
+
 fn with_unit(text: &str) -> Option<Duration> {
     let end = text.find(|c: char| !c.is_ascii_digit())?;
     let (count, unit) = text.split_at(end);
@@ -181,6 +192,16 @@ mod tests {
             assert_eq!(text(bad), None, "{bad}");
         }
         assert!(duration(&Number::Integer(0)).is_err() && duration(&Number::Integer(-1)).is_err());
+    }
+
+    #[test]
+    fn validity_is_not_for_ever() {
+        let text = |text: &str| validity_period(&Number::Text(text.to_owned())).ok();
+        assert_eq!(text("8760h"), Some(Duration::from_secs(8760 * 3600)));
+        assert_eq!(text("1m"), Some(Duration::from_secs(60)));
+        for bad in ["59s", "876001h", "1y", "0h"] {
+            assert_eq!(text(bad), None, "{bad}");
+        }
     }
 
     #[test]

@@ -19,8 +19,10 @@ use crate::kubernetes::object::{Kind, Object, ObjectKey};
 const ALPHABET: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
 const ID_LENGTH: usize = 6;
 const SECRET_LENGTH: usize = 16;
+/// What the groups of a token's holder begin with.
+const GROUP_PREFIX: &str = "system:bootstrappers:";
 
-/// Description of the tokens fleetadm makes for itself; one left by a crashed run is found by it.
+/// Description of the tokens fleetadm makes for itself: tells people where one comes from that a crashed run left.
 pub const RUN_TOKEN_DESCRIPTION: &str = "created by fleetadm for one run";
 
 /// The type of a token's Secret.
@@ -93,6 +95,18 @@ impl FromStr for BootstrapToken {
 /// True for the public part of a token.
 pub fn is_token_id(text: &str) -> bool {
     is_word(text, ID_LENGTH)
+}
+
+/// Whether a token's holder may be of this group: the API server's rule.
+pub fn is_bootstrap_group(text: &str) -> bool {
+    let is_alphanumeric = |byte: u8| ALPHABET.contains(&byte);
+    text.strip_prefix(GROUP_PREFIX).and_then(|rest| rest.as_bytes().split_last()).is_some_and(
+        |(last, rest)| {
+            is_alphanumeric(*last)
+                && rest.len() <= 255
+                && rest.iter().all(|byte| is_alphanumeric(*byte) || b":-".contains(byte))
+        },
+    )
 }
 
 fn is_word(text: &str, length: usize) -> bool {
@@ -256,6 +270,21 @@ mod tests {
         {
             assert_eq!(text.parse::<BootstrapToken>().unwrap_err(), InvalidToken, "{text}");
         }
+    }
+
+    #[test]
+    fn groups_of_bootstrappers() {
+        let long = format!("system:bootstrappers:{}", "a".repeat(256));
+        for group in [BOOTSTRAPPERS, "system:bootstrappers:x", "system:bootstrappers::-9", &long] {
+            assert!(is_bootstrap_group(group), "{group}");
+        }
+        let longer = format!("{long}a");
+        for group in
+            ["", "system:masters", "system:bootstrappers:", "system:bootstrappers:a-", &longer]
+        {
+            assert!(!is_bootstrap_group(group), "{group}");
+        }
+        assert!(!is_bootstrap_group("system:bootstrappers:A,b"));
     }
 
     #[test]

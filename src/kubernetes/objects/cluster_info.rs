@@ -55,6 +55,15 @@ pub fn kubeconfig(ca: &[u8], server: &str, with_preferences: bool) -> String {
     )
 }
 
+/// The public server and the CA certificates (PEM) that a live ConfigMap names; `None` when it names none.
+pub fn read(config_map: &Value) -> Option<(String, Vec<u8>)> {
+    let text = config_map["data"][KUBECONFIG].as_str()?;
+    let parsed: Value = serde_saphyr::from_str(text).ok()?;
+    let cluster = parsed.pointer("/clusters/0/cluster")?;
+    let ca = cluster["certificate-authority-data"].as_str()?;
+    Some((cluster["server"].as_str()?.to_owned(), STANDARD.decode(ca).ok()?))
+}
+
 /// The text itself when YAML reads it back unchanged, else quoted.
 fn plain_scalar(text: &str) -> String {
     let is_plain = text.starts_with(|first: char| first.is_ascii_alphabetic())
@@ -81,6 +90,15 @@ mod tests {
         kind: Config
         users: null
         "#);
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let objects = objects(b"pem", "https://10.0.0.1:6443", true);
+        let expected = ("https://10.0.0.1:6443".to_owned(), b"pem".to_vec());
+        assert_eq!(read(objects[0].body()), Some(expected));
+        assert_eq!(read(&json!({"data": {KUBECONFIG: "clusters: null"}})), None);
+        assert_eq!(read(&json!({})), None);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::template::{TemplateError, objects as render};
 use super::upload_config::component_config_metadata;
-use crate::kubernetes::object::Object;
+use crate::kubernetes::object::{Kind, Object, ObjectKey};
 
 const TEMPLATE: &str = include_str!("../../../templates/addons/kube-proxy.yaml");
 
@@ -50,6 +50,11 @@ pub fn objects(options: &KubeProxyOptions) -> Result<Vec<Object>, TemplateError>
         tolerate_critical_addons_only: options.tolerate_critical_addons_only,
     };
     render("kube-proxy", TEMPLATE, &values)
+}
+
+/// The DaemonSet among them.
+pub fn daemon_set_key() -> ObjectKey {
+    ObjectKey::namespaced(Kind::DaemonSet, super::KUBE_SYSTEM, "kube-proxy")
 }
 
 /// kube-proxy logs in with its service account.

@@ -30,27 +30,47 @@ pub struct NodeMarks {
     pub taints: Vec<Taint>,
 }
 
+/// What the Node lacks of `marks`, or has with another value.
+pub fn missing(node: &Value, marks: &NodeMarks) -> NodeMarks {
+    let lacking = |field: &str, wanted: &BTreeMap<String, String>| {
+        let lacks = |(name, value): &(&String, &String)| {
+            node["metadata"][field][name.as_str()] != value.as_str()
+        };
+        let lacking = wanted.iter().filter(lacks);
+        lacking.map(|(name, value)| (name.clone(), value.clone())).collect()
+    };
+    let present = node["spec"]["taints"].as_array();
+    let is_there = |taint: &Taint| {
+        present.into_iter().flatten().any(|other| {
+            other["key"] == taint.key.as_str()
+                && other["effect"] == taint.effect.as_str()
+                && other["value"].as_str().unwrap_or_default() == taint.value
+        })
+    };
+    NodeMarks {
+        labels: lacking("labels", &marks.labels),
+        annotations: lacking("annotations", &marks.annotations),
+        taints: marks.taints.iter().filter(|taint| !is_there(taint)).cloned().collect(),
+    }
+}
+
 /// The patch that adds what is missing, or `None` when nothing is.
 ///
 /// It carries the Node's resource version: taints are one list, and the node controller edits it too.
 pub fn patch(node: &Value, marks: &NodeMarks) -> Option<Value> {
-    let metadata = &node["metadata"];
+    let missing = missing(node, marks);
     let mut changes = Map::new();
-    for (field, wanted) in [("labels", &marks.labels), ("annotations", &marks.annotations)] {
-        let missing: Map<String, Value> = wanted
-            .iter()
-            .filter(|(name, value)| metadata[field][name.as_str()] != value.as_str())
-            .map(|(name, value)| (name.clone(), value.as_str().into()))
-            .collect();
+    for (field, missing) in [("labels", missing.labels), ("annotations", missing.annotations)] {
         if !missing.is_empty() {
-            changes.insert(field.to_owned(), missing.into());
+            changes.insert(field.to_owned(), json!(missing));
         }
     }
-    let taints = merged_taints(&node["spec"]["taints"], &marks.taints);
+    let taints = (!missing.taints.is_empty())
+        .then(|| merged_taints(&node["spec"]["taints"], &missing.taints));
     if changes.is_empty() && taints.is_none() {
         return None;
     }
-    if let Some(version) = metadata["resourceVersion"].as_str() {
+    if let Some(version) = node["metadata"]["resourceVersion"].as_str() {
         changes.insert("resourceVersion".to_owned(), version.into());
     }
     let mut patch = Map::new();
@@ -63,28 +83,20 @@ pub fn patch(node: &Value, marks: &NodeMarks) -> Option<Value> {
     Some(patch.into())
 }
 
-/// The whole new list, or `None` when all wanted taints are there.
-fn merged_taints(present: &Value, wanted: &[Taint]) -> Option<Vec<Value>> {
+/// The whole new list: those that are there with the missing ones, which take the place of others of their key and effect.
+fn merged_taints(present: &Value, missing: &[Taint]) -> Vec<Value> {
     let mut taints = present.as_array().cloned().unwrap_or_default();
-    let mut changed = false;
-    for taint in wanted {
+    for taint in missing {
         let value = to_value(taint);
         let same = |other: &&mut Value| {
             other["key"] == taint.key.as_str() && other["effect"] == taint.effect.as_str()
         };
         match taints.iter_mut().find(same) {
-            Some(other) if other["value"].as_str().unwrap_or_default() == taint.value => {}
-            Some(other) => {
-                *other = value;
-                changed = true;
-            }
-            None => {
-                taints.push(value);
-                changed = true;
-            }
+            Some(other) => *other = value,
+            None => taints.push(value),
         }
     }
-    changed.then_some(taints)
+    taints
 }
 
 fn to_value(taint: &Taint) -> Value {
@@ -100,6 +112,16 @@ pub fn is_registered(node: &Value) -> bool {
     node.pointer("/metadata/labels/kubernetes.io~1hostname").is_some()
 }
 
+/// Whether the Node has any of this resource for pods, as far as its kubelet has told.
+pub fn offers(node: &Value, resource: &str) -> bool {
+    node["status"]["allocatable"][resource].as_str().is_some_and(|quantity| quantity != "0")
+}
+
+/// Whether no new pods are let onto the Node.
+pub fn is_cordoned(node: &Value) -> bool {
+    node["spec"]["unschedulable"] == true
+}
+
 /// The Ready condition: `Ok` when true, else why not in a few words.
 pub fn ready(node: &Value) -> Result<(), String> {
     let conditions = node.pointer("/status/conditions").and_then(Value::as_array);
@@ -111,6 +133,12 @@ pub fn ready(node: &Value) -> Result<(), String> {
     }
     let text = |field: &str| ready[field].as_str().unwrap_or_default().to_owned();
     Err(format!("{}: {}", text("reason"), text("message")))
+}
+
+/// When the kubelet last reported the node's state, by its own clock.
+pub fn heartbeat(node: &Value) -> Option<&str> {
+    let conditions = node.pointer("/status/conditions").and_then(Value::as_array)?;
+    conditions.iter().find(|it| it["type"] == "Ready")?["lastHeartbeatTime"].as_str()
 }
 
 #[cfg(test)]

@@ -1,11 +1,9 @@
 //! Add-on templates: text with the operator's and the release's values filled in, read as objects.
 
-use minijinja::UndefinedBehavior;
-use minijinja::syntax::SyntaxConfig;
-use minijinja::value::Serde;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::cluster::template::render;
 use crate::kubernetes::error::ApiError;
 use crate::kubernetes::object::Object;
 
@@ -56,13 +54,4 @@ pub(super) fn objects(
             Object::from_body(body).map_err(|source| TemplateError::Object { name, source })
         })
         .collect()
-}
-
-fn render(name: &str, template: &str, values: &impl Serialize) -> Result<String, minijinja::Error> {
-    let mut environment = minijinja::Environment::new();
-    environment.set_undefined_behavior(UndefinedBehavior::Strict);
-    // Lines that hold only a block tag leave nothing behind.
-    environment.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
-    // The name has no extension: values are escaped by `tojson`, visibly, and not a second time.
-    environment.render_named_str(name, template, Serde(values))
 }

@@ -17,6 +17,11 @@ pub const CLUSTER_CONFIGURATION: &str = "ClusterConfiguration";
 /// Key of the list of API endpoints in it (up to 1.21).
 pub const CLUSTER_STATUS: &str = "ClusterStatus";
 
+/// Where the cluster configuration is.
+pub fn kubeadm_config_key() -> ObjectKey {
+    ObjectKey::namespaced(Kind::ConfigMap, KUBE_SYSTEM, KUBEADM_CONFIG)
+}
+
 /// kubeadm-config with its Role and RoleBinding. `cluster_status` is for releases up to 1.21.
 pub fn kubeadm_config(cluster_configuration: &str, cluster_status: Option<&str>) -> Vec<Object> {
     let mut data = Map::new();
@@ -24,10 +29,7 @@ pub fn kubeadm_config(cluster_configuration: &str, cluster_status: Option<&str>)
     if let Some(status) = cluster_status {
         data.insert(CLUSTER_STATUS.into(), status.into());
     }
-    let config_map = Object::new(
-        ObjectKey::namespaced(Kind::ConfigMap, KUBE_SYSTEM, KUBEADM_CONFIG),
-        json!({ "data": data }),
-    );
+    let config_map = Object::new(kubeadm_config_key(), json!({ "data": data }));
     let access = readable_by(
         KUBE_SYSTEM,
         "kubeadm:nodes-kubeadm-config",

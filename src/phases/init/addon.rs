@@ -5,8 +5,10 @@ use std::sync::Arc;
 use crate::cluster::Release;
 use crate::cluster::images::Image;
 use crate::cluster::kube_proxy as kube_proxy_config;
+use crate::cluster::patches::Target;
 use crate::kubernetes::objects::coredns::{self, CoreDnsOptions, CoreDnsRelease};
 use crate::kubernetes::objects::kube_proxy::{self, KubeProxyOptions};
+use crate::kubernetes::{Kind, Object, rollout};
 use crate::phases::{Context, Done, PhaseError};
 
 /// Replicas of a fresh CoreDNS; an existing count is kept.
@@ -25,7 +27,13 @@ pub async fn coredns(context: Arc<Context>) -> Result<Done, PhaseError> {
         replicas: COREDNS_REPLICAS,
         release: coredns_release(&cluster.release),
     };
-    context.apply(&coredns::objects(&options)?).await?;
+    let mut objects = coredns::objects(&options)?;
+    for object in objects.iter_mut().filter(|object| object.key().kind == Kind::Deployment) {
+        let mut body = object.body().clone();
+        cluster.patches.apply(Target::CorednsDeployment, &mut body)?;
+        *object = Object::from_body(body)?;
+    }
+    context.apply(&objects).await?;
     Ok(Done::Finished)
 }
 
@@ -66,6 +74,22 @@ pub async fn kube_proxy(context: Arc<Context>) -> Result<Done, PhaseError> {
         server_url: cluster.control_plane_url(address),
         tolerate_critical_addons_only: cluster.release.addons.kube_proxy_tolerates_critical_addons,
     };
-    context.apply(&kube_proxy::objects(&options)?).await?;
+    let objects = kube_proxy::objects(&options)?;
+    let (configuration, others): (Vec<Object>, Vec<Object>) =
+        objects.into_iter().partition(|object| object.key().kind == Kind::ConfigMap);
+    let reconfigured = context.apply(&configuration).await?;
+    context.apply(&others).await?;
+    if reconfigured {
+        restart_kube_proxy(&context).await?;
+    }
     Ok(Done::Finished)
+}
+
+/// Have the pods replaced one by one, as `kubectl rollout restart` does: kube-proxy reads its kubeconfig only once.
+async fn restart_kube_proxy(context: &Context) -> Result<(), PhaseError> {
+    let key = kube_proxy::daemon_set_key();
+    context.changed(format!("restart {key}"));
+    let (false, Some(api)) = (context.dry_run(), context.api().await?) else { return Ok(()) };
+    rollout::restart(api, &key, context.run.started()).await?;
+    Ok(())
 }

@@ -2,28 +2,23 @@
 
 use std::sync::Arc;
 
-use crate::cluster::spec::MANIFESTS_DIRECTORY;
-use crate::cluster::static_pods::Component;
-use crate::cluster::static_pods::etcd::{self, InitialCluster};
-use crate::node::{FileBatch, NodeDirectory};
-use crate::phases::init::control_plane::{control_plane_node, manifest};
+use crate::cluster::static_pods::etcd::InitialCluster;
+use crate::phases::etcd::{member, membership};
 use crate::phases::{Context, Done, PhaseError};
 
-/// Run the phase.
+/// Run the phase. A member that is there already keeps what it was told of the others.
 pub async fn run(context: Arc<Context>) -> Result<Done, PhaseError> {
-    context.run.control_plane().check_version(&context.run).await?;
-    let cluster = context.run.cluster();
-    let node = control_plane_node(&context).await?;
-    let mut batch = FileBatch::default();
-    batch.directories.push(NodeDirectory {
-        path: cluster.section.etcd.data_dir.clone(),
-        mode: 0o700,
-        // etcd refuses to be read by others, and says so only in its log.
-        enforce: true,
-    });
-    batch.directories.push(NodeDirectory::new(MANIFESTS_DIRECTORY, 0o700));
-    let pod = etcd::manifest(cluster, &node, &InitialCluster::New);
-    batch.files.push(manifest(cluster, Component::Etcd, &pod)?);
-    context.install(&batch).await?;
+    context.check_version().await?;
+    if !context.run.cluster().has_stacked_etcd() {
+        return Ok(Done::NotNeeded("etcd is external".to_owned()));
+    }
+    let initial = member::initial_cluster(&context).await?.unwrap_or(InitialCluster::New);
+    let batch = member::files(&context, &initial).await?;
+    // It may be one of several, and they take turns.
+    let turn = context.run.etcd_membership().await;
+    if member::put_in_place(&context, &batch).await? {
+        membership::wait_healthy(&context).await?;
+    }
+    drop(turn);
     Ok(Done::Finished)
 }

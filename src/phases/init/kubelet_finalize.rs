@@ -1,30 +1,19 @@
-//! `kubelet-finalize`: kubelet.conf points at the client certificate that the kubelet rotates by itself.
+//! `kubelet-finalize`: kubelet.conf points at the client certificate that the kubelet rotates by itself, and at the
+//! endpoint that the control plane has by now.
 
 use std::sync::Arc;
 
-use crate::cluster::kubeconfig::{self, KUBELET_CLIENT_FILE, Kubeconfig};
-use crate::node::{FileBatch, NodeFile, ServiceAction};
-use crate::phases::control_plane::KUBERNETES_DIRECTORY;
+use crate::cluster::kubeconfig::KUBELET_CLIENT_FILE;
+use crate::node::{FileBatch, ServiceAction};
 use crate::phases::{Context, Done, PhaseError, kubelet};
 
 /// Run the phase.
 pub async fn run(context: Arc<Context>) -> Result<Done, PhaseError> {
-    let path = format!("{KUBERNETES_DIRECTORY}/kubelet.conf");
-    let mut files = context.node().await?.read(&[&path, KUBELET_CLIENT_FILE]).await?;
-    if !files.contains_key(KUBELET_CLIENT_FILE) {
+    let Some(config) = kubelet::settled_config(&context).await? else {
         return Ok(Done::NotNeeded(format!("the kubelet has not written {KUBELET_CLIENT_FILE}")));
-    }
-    let Some(file) = files.remove(&path) else {
-        return Err(PhaseError::State(format!("{path} is missing; run phase kubeconfig first")));
     };
-    let unusable = |reason| kubeconfig::Error::Unreadable { file: path.clone(), reason };
-    let mut config = Kubeconfig::parse(&file.content).map_err(unusable)?;
-    if !config.use_client_file(KUBELET_CLIENT_FILE) {
-        return Ok(Done::Finished);
-    }
-    let content = config.render().map_err(unusable)?;
     let mut batch = FileBatch::default();
-    batch.files.push(NodeFile::secret(path, content, kubeconfig::MODE));
+    batch.files.push(config);
     if context.install(&batch).await? == 0 {
         return Ok(Done::Finished);
     }

@@ -10,6 +10,7 @@ pub mod kubelet_finalize;
 pub mod kubelet_start;
 pub mod mark_control_plane;
 pub mod preflight;
+mod provided;
 pub mod show_join_command;
 pub mod upload_certs;
 pub mod upload_config;

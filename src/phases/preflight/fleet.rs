@@ -80,8 +80,7 @@ impl Scope {
             Role::ControlPlane if first == Some(&host.name) => Workflow::Init,
             Role::ControlPlane => Workflow::JoinControlPlane,
             Role::Worker => Workflow::JoinWorker,
-            // Only root is needed for what fleetadm does there so far.
-            Role::Etcd => Workflow::Reset,
+            Role::Etcd => Workflow::EtcdMember,
         })
     }
 
@@ -242,6 +241,12 @@ fn place<'a>(host: &'a Host, facts: &Facts) -> Place<'a> {
     let interface = address.and_then(|address| facts.interface_with(address));
     let mtu = interface.map_or(1500, |interface| interface.mtu);
     Place { host, address, mtu }
+}
+
+/// The names that a host is asked for in any case: kubeadm looks the node's up, which need not be the host's own, and the
+/// node goes by the endpoint's.
+pub(in crate::phases) fn own_names(cluster: &ClusterSection, own: &str) -> Vec<String> {
+    names(cluster, &[], own)
 }
 
 /// The names a host is asked for: the endpoint's, its own, and those of the first others of the inventory.

@@ -3,12 +3,11 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::fleet::{Step, Task};
+use crate::fleet::Step;
 use crate::inventory::Host;
-use crate::node::NodeError;
+use crate::phases::images::pull_on;
 use crate::phases::{PhaseError, Run};
 use crate::preflight::{CheckResult, image_pull};
-use crate::report::Unit;
 
 use super::fleet::{State, Survey};
 
@@ -44,21 +43,4 @@ pub async fn pull(run: &Arc<Run>, survey: &mut Survey, step: &Step) {
             checked.kubeadm.extend(results.remove(&surveyed.host.name));
         }
     }
-}
-
-/// One image after the other, so that it can be told how far the host is.
-async fn pull_on(
-    run: &Run,
-    task: &Task<'_>,
-    socket: &str,
-    images: &[String],
-) -> Result<(), NodeError> {
-    let node = run.node_for_changes(task.host);
-    for (done, image) in images.iter().enumerate() {
-        task.progress(done as u64, images.len() as u64, Unit::Images);
-        for change in node.pull_images(socket, &[image]).await? {
-            task.changed(change.what, None, false);
-        }
-    }
-    node.cleanup().await
 }

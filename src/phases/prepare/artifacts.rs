@@ -1,24 +1,47 @@
-//! `[artifacts]` on the workstation: binaries hashed and archives listed once for all hosts.
+//! `[artifacts]`: where binaries come from, and what the workstation has, hashed and listed once for all hosts.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use tokio::sync::OnceCell;
 
-use crate::inventory;
-use crate::node::{LocalFile, image_names};
+use crate::inventory::{self, Binaries};
+use crate::node::{Download, DownloadLimits, FileChange, LocalFile, Node, NodeError, image_names};
 use crate::phases::PhaseError;
 
 /// Binaries that are installed, with their place on a host.
 const BINARIES: [(&str, &str); 2] =
     [("kubelet", "/usr/bin/kubelet"), ("kubectl", "/usr/bin/kubectl")];
 
+const MODE: u32 = 0o755;
+
 /// A binary and its place on a host.
 pub struct Binary {
-    /// On the workstation.
-    pub local: LocalFile,
+    /// Where it comes from.
+    pub origin: Origin,
     /// Absolute path on hosts.
     pub destination: &'static str,
+}
+
+/// Where a binary comes from.
+pub enum Origin {
+    /// The workstation.
+    Local(LocalFile),
+    /// A mirror, which hosts ask themselves.
+    Mirror(Download),
+}
+
+impl Origin {
+    /// Put the binary in place on a host, unless it is there already.
+    ///
+    /// # Errors
+    /// See [`Node::install_binary`] and [`Node::download`].
+    pub async fn install(&self, node: &Node, path: &str) -> Result<FileChange, NodeError> {
+        match self {
+            Self::Local(local) => node.install_binary(local, path, MODE).await,
+            Self::Mirror(file) => node.download(file, path, MODE, DownloadLimits::default()).await,
+        }
+    }
 }
 
 /// An image archive and the images in it.
@@ -34,6 +57,7 @@ pub struct Artifacts {
     section: inventory::Artifacts,
     binaries: OnceCell<Vec<Binary>>,
     archives: OnceCell<Vec<Archive>>,
+    etcd: OnceCell<Option<Origin>>,
     kubelet_version: OnceCell<Option<String>>,
 }
 
@@ -44,27 +68,58 @@ impl Artifacts {
             section,
             binaries: OnceCell::new(),
             archives: OnceCell::new(),
+            etcd: OnceCell::new(),
             kubelet_version: OnceCell::new(),
         }
     }
 
-    /// The binaries; `None` where the inventory names no directory.
+    /// The binaries; `None` where the inventory does not say where they are.
     ///
     /// # Errors
     /// A binary is missing or unreadable.
     pub async fn binaries(&self) -> Result<Option<&[Binary]>, PhaseError> {
-        let Some(directory) = &self.section.binaries else { return Ok(None) };
+        if self.section.binaries.is_none() {
+            return Ok(None);
+        }
         let open = || async {
             let mut binaries = Vec::new();
             for (name, destination) in BINARIES {
-                binaries.push(Binary {
-                    local: LocalFile::open(directory.join(name)).await?,
-                    destination,
-                });
+                let origin = self.origin(name).await?;
+                binaries.extend(origin.map(|origin| Binary { origin, destination }));
             }
             Ok::<_, PhaseError>(binaries)
         };
         Ok(Some(self.binaries.get_or_try_init(open).await?))
+    }
+
+    /// The program `etcd`; `None` where it is not among the binaries.
+    ///
+    /// # Errors
+    /// It is unreadable.
+    pub async fn etcd(&self) -> Result<Option<&Origin>, PhaseError> {
+        let open = || async {
+            if let Some(Binaries::Directory(directory)) = &self.section.binaries
+                && let Ok(false) = tokio::fs::try_exists(directory.join("etcd")).await
+            {
+                return Ok(None);
+            }
+            self.origin("etcd").await
+        };
+        Ok(self.etcd.get_or_try_init(open).await?.as_ref())
+    }
+
+    /// Where a binary comes from; `None` where no place is named, or a mirror's list does not have it.
+    async fn origin(&self, name: &str) -> Result<Option<Origin>, PhaseError> {
+        Ok(match &self.section.binaries {
+            None => None,
+            Some(Binaries::Directory(directory)) => {
+                Some(Origin::Local(LocalFile::open(directory.join(name)).await?))
+            }
+            Some(Binaries::Mirror { url, sha256 }) => sha256.get(name).map(|sha256| {
+                let url = format!("{url}/{name}");
+                Origin::Mirror(Download { url, sha256: sha256.clone() })
+            }),
+        })
     }
 
     /// The image archives; empty where the inventory names no directory.
@@ -90,10 +145,10 @@ impl Artifacts {
         Ok(self.archives.get_or_try_init(list).await?)
     }
 
-    /// Version of the kubelet that will be installed, without `v`; `None` where there is none, or where it
-    /// does not run on this workstation (another architecture).
+    /// Version of the kubelet that will be installed, without `v`; `None` where there is none, or where it is not on
+    /// this workstation (a mirror) or does not run here (another architecture).
     pub async fn kubelet_version(&self) -> Option<&str> {
-        let directory = self.section.binaries.as_ref()?;
+        let Some(Binaries::Directory(directory)) = &self.section.binaries else { return None };
         let ask = || async {
             let output = tokio::process::Command::new(directory.join("kubelet"))
                 .arg("--version")

@@ -4,3 +4,4 @@ pub mod artifacts;
 pub mod binaries;
 pub mod files;
 pub mod images;
+pub mod registries;

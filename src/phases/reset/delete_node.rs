@@ -1,34 +1,33 @@
-//! Deleting the worker's Node, while the API server is still there to be told.
+//! `delete-node`: deleting the Node of a host that is reset, through a control plane that stays.
 
 use std::sync::Arc;
 
-use crate::kubernetes::{Timing, nodes};
+use crate::kubernetes::nodes;
 use crate::phases::{Context, Done, PhaseError};
 
-/// Run the phase. A cluster that does not answer is no reason to keep a host from being reset.
+use super::cluster::{self, Standing};
+
+/// Run the phase. A cluster that does not answer is told about: the host is bare by now.
 pub async fn run(context: Arc<Context>) -> Result<Done, PhaseError> {
     let name = &context.host().name;
-    let api = match context.api().await {
-        Ok(Some(api)) => {
-            api.with_timing(Timing { total: SHORT, request: SHORT, ..Timing::default() })
-        }
-        Ok(None) => return Ok(Done::NotNeeded("there is no control plane".to_owned())),
-        Err(error) => {
-            context.warn(format!("Node {name} is not deleted: {error}"));
+    let living = match cluster::standing(&context).await {
+        Standing::Absent => return Ok(Done::NotNeeded("there is no cluster".to_owned())),
+        Standing::Silent(why) => {
+            context
+                .warn(format!("Node {name} is not deleted: the cluster does not answer ({why})"));
             return Ok(Done::Finished);
         }
+        Standing::Living(living) if living.view.ends() => {
+            return Ok(Done::NotNeeded("no control plane stays".to_owned()));
+        }
+        Standing::Living(living) => living,
     };
     let deleted = match context.dry_run() {
-        true => nodes::get(&api, name).await.map(|node| node.is_some()),
-        false => nodes::delete(&api, name).await,
+        true => nodes::get(&living.api, name).await?.is_some(),
+        false => nodes::delete(&living.api, name).await?,
     };
-    match deleted {
-        Ok(true) => context.changed(format!("delete Node {name}")),
-        Ok(false) => {}
-        Err(error) => context.warn(format!("Node {name} is not deleted: {error}")),
+    if deleted {
+        context.changed(format!("delete Node {name}"));
     }
     Ok(Done::Finished)
 }
-
-/// How long a cluster that is going away is asked.
-const SHORT: std::time::Duration = std::time::Duration::from_secs(10);

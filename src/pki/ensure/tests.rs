@@ -1,5 +1,5 @@
 use super::*;
-use crate::pki::{Algorithm, CA_VALIDITY, LEAF_VALIDITY, Profile};
+use crate::pki::{Algorithm, CA_VALIDITY, LEAF_VALIDITY, Profile, Purpose};
 use time::Duration;
 use time::macros::datetime;
 
@@ -15,7 +15,7 @@ fn requirements() -> Requirements {
         api_server_sans: vec!["extra.example.com".to_owned(), "not a name".to_owned()],
         etcd_server_sans: vec![],
         etcd_peer_sans: vec![],
-        external_etcd: false,
+        purpose: Purpose::ControlPlane,
         profile: Profile::V1_36,
         now: NOW,
         ca_validity: CA_VALIDITY,
@@ -138,11 +138,26 @@ fn what_does_not_fit_together_is_refused_by_name() {
 }
 
 #[test]
-fn names_added_later_are_an_error_and_names_dropped_are_not() {
-    let existing = fresh();
+fn names_added_later_extend_the_certificate_and_names_dropped_change_nothing() {
+    let mut existing = fresh();
     let mut more = requirements();
     more.api_server_sans = vec!["new.example.com".to_owned(), "10.9.9.9".to_owned()];
-    insta::assert_snapshot!(run_with(&existing, &more).unwrap_err(), @"apiserver.crt is not valid for new.example.com, 10.9.9.9; remove it and its key to have them made anew with these names, or list no such name in the inventory");
+    let outcome = run_with(&existing, &more).unwrap();
+    assert_eq!(created(&outcome), ["apiserver.crt"]);
+    assert!(outcome.missing().is_none());
+    let names = ["new.example.com", "10.9.9.9"].map(str::to_owned).to_vec();
+    assert_eq!(outcome.extended, [Extended { file: "apiserver.crt".to_owned(), names }]);
+    let content = &outcome.file("apiserver.crt").unwrap().content;
+    let certificate = &Certificate::from_pem(content).unwrap()[0];
+    for name in ["extra.example.com", "new.example.com", "k8s.example.com", "n1"] {
+        assert!(certificate.alt_names.dns.contains(name), "{name}");
+    }
+    let again = run_with(&files(&outcome), &more).unwrap();
+    assert_eq!((created(&again).len(), again.extended.len()), (0, 0));
+
+    existing.remove("ca.key");
+    insta::assert_snapshot!(run_with(&existing, &more).unwrap_err(), @"apiserver.crt is not valid for new.example.com, 10.9.9.9, and ca.key, which could sign another, is not here; put a certificate with these names in its place (external authority), or list no such name in the inventory");
+    let existing = fresh();
     let mut fewer = requirements();
     fewer.api_server_sans.clear();
     assert!(run_with(&existing, &fewer).unwrap().warnings.is_empty());
@@ -197,10 +212,31 @@ fn a_joining_control_plane_gets_the_shared_files_and_its_own_leaves() {
 #[test]
 fn without_etcd_of_our_own_there_are_no_etcd_files() {
     let mut external = requirements();
-    external.external_etcd = true;
+    external.purpose = Purpose::ControlPlaneOfExternalEtcd;
     let outcome = run_with(&Existing::new(), &external).unwrap();
     assert!(outcome.files.iter().all(|file| !file.name.contains("etcd")));
     assert_eq!(outcome.files.len(), 12);
+}
+
+#[test]
+fn a_member_of_etcd_and_its_clients_share_an_authority_of_their_own() {
+    let mut member = requirements();
+    member.purpose = Purpose::EtcdMember;
+    let outcome = run_with(&Existing::new(), &member).unwrap();
+    let names: Vec<&str> = outcome.files.iter().map(|file| file.name.as_str()).collect();
+    let pair = |base: &str| [format!("etcd/{base}.key"), format!("etcd/{base}.crt")];
+    let expected: Vec<String> =
+        ["ca", "server", "peer", "healthcheck-client"].into_iter().flat_map(pair).collect();
+    assert_eq!(names, expected);
+    assert_eq!(keys_needed(&Existing::new(), &member), 4);
+    assert_eq!(outcome.shared().count(), 2);
+
+    let mut client = requirements();
+    client.purpose = Purpose::EtcdClient;
+    let shared = adopt(Existing::new(), outcome.shared()).unwrap();
+    let made = run_with(&shared, &client).unwrap();
+    assert_eq!(created(&made), ["apiserver-etcd-client.key", "apiserver-etcd-client.crt"]);
+    assert_eq!(created(&run_with(&files(&made), &client).unwrap()), [""; 0]);
 }
 
 #[test]

@@ -15,6 +15,18 @@ const fn of_fleet(
 /// Every check that kubeadm does not have.
 pub(super) static EXPLANATIONS: &[Explanation] = &[
     of_fleet(
+        "ControlPlaneEndpoint",
+        "What the host's own resolver says of the name in `control_plane_endpoint`; and on hosts of \
+         a cluster, whether something accepts connections there.",
+        "Kubelets, kube-proxy and administrators go by the endpoint: who cannot resolve or reach it \
+         never joins, and loses the cluster when it goes.",
+        "have the name resolve on every host, in DNS or /etc/hosts, to what leads to the API \
+         servers, or let fleetadm serve an address with `[cluster.load_balancer]`",
+        "Error when the name does not resolve, or not to the load balancer's address. Warning when \
+         the resolver does not answer, or nothing answers where a cluster's endpoint should be. \
+         Made where a node is made or joined and there is an endpoint.",
+    ),
+    of_fleet(
         "UniqueHostname",
         "The kernel's host name, compared between hosts without regard to case. That it differs \
          from the name in the inventory is fine: the kubelet is told that one.",
@@ -99,9 +111,9 @@ pub(super) static EXPLANATIONS: &[Explanation] = &[
         "A host that sees another endpoint joins another cluster or none, and logs and metrics of \
          a node come from the wrong machine.",
         "correct DNS, or the host's /etc/hosts, so that every host sees the same",
-        "Error when the endpoint does not resolve. Warning when hosts disagree on it, when others \
-         resolve a name that this host does not, or when a host's name gives addresses it does \
-         not have.",
+        "Warning when hosts disagree on the endpoint, when others resolve a name that this host \
+         does not, or when a host's name gives addresses it does not have. That the endpoint \
+         resolves at all is for ControlPlaneEndpoint to see.",
     ),
     of_fleet(
         "ResolverLoop",

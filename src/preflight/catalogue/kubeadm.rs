@@ -86,6 +86,24 @@ pub(super) static EXPLANATIONS: &[Explanation] = &[
          joining up to 1.22; an error. Left out on hosts that are members of the cluster already.",
     ),
     of_kubeadm(
+        "ExternalEtcdVersion",
+        "The version each endpoint of an etcd that somebody else runs gives, as the first control \
+         plane sees it and with the client certificate of the inventory.",
+        "API servers need what newer versions of etcd have, and do not start where no endpoint \
+         answers.",
+        "upgrade that etcd, or correct the endpoints in `[cluster.etcd.external]`",
+        "Made for the first control plane, where the inventory has `[cluster.etcd.external]`; an \
+         error.",
+    ),
+    of_kubeadm(
+        "ExternalEtcdClientCertificates",
+        "Whether the files of `[cluster.etcd.external]` on the workstation hold certificates, and \
+         a key that belongs to its certificate.",
+        "API servers are not let in by that etcd, and do not start.",
+        "have whoever runs that etcd make new ones, and name them in `[cluster.etcd.external]`",
+        "Made for control planes, where the inventory has `[cluster.etcd.external]`; an error.",
+    ),
+    of_kubeadm(
         "HTTPProxy",
         "Whether https to the API server's address would go through the proxy of root's \
          environment, by Go's rules for HTTPS_PROXY and NO_PROXY.",

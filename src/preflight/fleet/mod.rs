@@ -46,6 +46,7 @@ use std::net::IpAddr;
 
 pub(super) use clock::TIME_SERVICES;
 pub(super) use limits::LIMITS;
+pub use quorum::even_members;
 pub(super) use services::not_at_boot;
 
 use super::kubeadm::Membership;

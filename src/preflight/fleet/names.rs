@@ -150,18 +150,12 @@ impl Checks<'_> {
     }
 }
 
-/// What a host was asked, and whether it knows the cluster's endpoint.
+/// What a host was asked, and what it says of the cluster's endpoint.
 fn opening(host: &FleetHost<'_>, endpoint: Option<&str>) -> Option<Findings> {
     let resolved = &host.facts.resolved;
     let answered = resolved.values().filter(|answer| !answer.is_empty()).count();
     let mut findings = Findings::default();
     if let Some((endpoint, answer)) = endpoint.and_then(|name| Some((name, resolved.get(name)?))) {
-        if answer.is_empty() {
-            findings.add(
-                Severity::Error,
-                format!("{endpoint}, the control plane's endpoint, does not resolve"),
-            );
-        }
         let answer = list(answer.iter().map(ToString::to_string));
         findings = findings.saw("control plane endpoint", format!("{endpoint} is {answer}"));
     }
@@ -192,10 +186,7 @@ mod tests {
         assert_eq!(found(&fleet), "");
         resolve(&mut fleet, "node-3", "k8s.example.com", &["192.0.2.1"]);
         resolve(&mut fleet, "node-4", "k8s.example.com", &[]);
-        insta::assert_snapshot!(found(&fleet), @r"
-        node-3 warning NameResolution: k8s.example.com is 10.0.0.9, 10.0.0.11 on cp-1,node-1; 10.0.0.9 on node-2; 192.0.2.1 on node-3
-        node-4 error NameResolution: k8s.example.com, the control plane's endpoint, does not resolve
-        ");
+        insta::assert_snapshot!(found(&fleet), @"node-3 warning NameResolution: k8s.example.com is 10.0.0.9, 10.0.0.11 on cp-1,node-1; 10.0.0.9 on node-2; 192.0.2.1 on node-3");
     }
 
     #[test]

@@ -23,7 +23,12 @@ impl Checks<'_> {
 /// A majority has to be there: of 2n members n + 1, so that one more than 2n - 1 is one more that can fail, and no more
 /// that may.
 fn even(members: usize) -> Findings {
-    Findings::warning_if(members > 0 && members.is_multiple_of(2), || {
+    even_members(members).map_or_else(Findings::default, Findings::warning)
+}
+
+/// What is to be said of an even number of members.
+pub fn even_members(members: usize) -> Option<String> {
+    (members > 0 && members.is_multiple_of(2)).then(|| {
         let tolerated = members / 2 - 1;
         format!(
             "etcd with {members} members survives the loss of {tolerated}, as with {}; with {} it \

@@ -7,17 +7,19 @@
 //!   the control plane's version on joins too, since that version is known here.
 //! - A host that is a member already is not told that its ports and files are in use.
 //! - `ContainerRuntimeVersion` goes by the name and version the runtime gave, without making the call.
+//! - `ExternalEtcdVersion` and `ExternalEtcdClientCertificates` are made where somebody else runs etcd, not where the
+//!   inventory's own hosts do; the files are those of the workstation, and looked into, too.
 //! - Before an upgrade the cluster is asked once, on the first control plane, not on each. A control plane whose node
 //!   has no condition Ready is told of, too. Where the API does not answer, `ControlPlaneNodesReady` says so.
 //! - Before an upgrade, `SystemVerification` is made for every release, since its kernel has to do for all.
 //!
 //! Not here: `ImagePull` (pulling is a phase of its own), `Service-Docker` and `IsDockerSystemdCheck` (kubeadm
-//! 1.20 with dockershim, which is never driven here), `ExternalEtcdVersion` and `ExternalEtcdClientCertificates`
-//! (an inventory has no external etcd yet), and an upgrade's `CreateJob`, which makes an object in the cluster, where
+//! 1.20 with dockershim, which is never driven here), and an upgrade's `CreateJob`, which makes an object in the cluster, where
 //! preflight changes nothing.
 
 mod coredns;
 mod corefile;
+mod external_etcd;
 mod host;
 mod images;
 mod kubelet;
@@ -33,10 +35,12 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::result::{CheckResult, Findings};
+use crate::cluster::etcd_unit;
 use crate::inventory::KubernetesVersion;
 use crate::node::facts::Facts;
 
 pub use coredns::CoreDns;
+pub use external_etcd::ExternalEtcd;
 pub use images::image_pull;
 pub use nodes::ControlPlaneNode;
 
@@ -51,6 +55,8 @@ pub enum Workflow {
     JoinControlPlane,
     /// It becomes a worker.
     JoinWorker,
+    /// It becomes a member of etcd and nothing else.
+    EtcdMember,
     /// It stops being a node.
     Reset,
     /// It goes to the next release.
@@ -67,6 +73,8 @@ pub enum Membership {
     ControlPlane,
     /// As a worker.
     Worker,
+    /// As a member of etcd.
+    EtcdMember,
 }
 
 /// What the host should become, as far as checks need to know.
@@ -86,11 +94,15 @@ pub struct Target {
     pub service_subnets: Vec<IpNet>,
     /// Networks of pods.
     pub pod_subnets: Vec<IpNet>,
-    /// Where etcd keeps its data; `None` when etcd is external.
+    /// Where etcd keeps its data; `None` where none runs on the host.
     pub etcd_data_dir: Option<String>,
+    /// etcd on hosts of its own is a static pod, not a service.
+    pub etcd_in_a_container: bool,
     /// Version, without a leading `v`, of the kubelet that will be installed; `None` when the host's own
     /// is used.
     pub kubelet_version_override: Option<String>,
+    /// The etcd that somebody else runs; `None` where none does, or on hosts that have nothing to do with it.
+    pub external_etcd: Option<ExternalEtcd>,
     /// What the host is already.
     pub already: Membership,
     /// What the cluster says; `None` where it is not asked.
@@ -135,7 +147,9 @@ pub fn evaluate(workflow: Workflow, target: &Target, facts: &Facts) -> Vec<Check
             checks.control_plane();
             checks.common();
             checks.forwarding_for_networks();
+            checks.external_etcd_version();
             checks.etcd();
+            checks.external_etcd_client_certificates();
         }
         Workflow::JoinControlPlane => {
             checks.unused_by_kubelet();
@@ -143,12 +157,22 @@ pub fn evaluate(workflow: Workflow, target: &Target, facts: &Facts) -> Vec<Check
             checks.endpoint();
             checks.control_plane();
             checks.etcd();
+            checks.external_etcd_client_certificates();
         }
         Workflow::JoinWorker => {
             checks.unused_by_kubelet();
             checks.common();
             checks.file_available("/etc/kubernetes/pki/ca.crt");
             checks.endpoint();
+        }
+        Workflow::EtcdMember => {
+            if target.etcd_in_a_container {
+                checks.common();
+                checks.file_available("/etc/kubernetes/manifests/etcd.yaml");
+            } else {
+                checks.file_available(etcd_unit::UNIT_PATH);
+            }
+            checks.etcd();
         }
         Workflow::Reset => {}
         Workflow::Upgrade => {
@@ -179,6 +203,7 @@ fn is_member(workflow: Workflow, already: Membership) -> bool {
             matches!(workflow, Workflow::Init | Workflow::JoinControlPlane)
         }
         Membership::Worker => workflow == Workflow::JoinWorker,
+        Membership::EtcdMember => workflow == Workflow::EtcdMember,
     }
 }
 

@@ -28,6 +28,8 @@ pub(super) struct Rules {
     pub(super) other_kernel: Severity,
     /// The container runtime should answer the call RuntimeConfig.
     pub(super) asks_runtime_config: bool,
+    /// The oldest etcd of somebody else's that API servers work with.
+    pub(super) lowest_external_etcd: &'static str,
     /// What a plugin or option of the Corefile is that its migration does not know.
     pub(super) unknown_plugins: Severity,
 }
@@ -73,6 +75,7 @@ const V1_20: Rules = Rules {
     kernels: Kernels::Since3_10,
     other_kernel: Error,
     asks_runtime_config: false,
+    lowest_external_etcd: "3.2.18",
     unknown_plugins: Error,
 };
 
@@ -98,13 +101,15 @@ const V1_32: Rules = Rules {
         ("touch", Warning),
     ],
     kernels: Kernels::LongTerm,
+    lowest_external_etcd: "3.5.11-0",
     ..V1_30
 };
 
 const V1_33: Rules =
     Rules { since: 33, commands: &[("losetup", Error), ("mount", Error), ("cp", Error)], ..V1_32 };
 
-const V1_34: Rules = Rules { since: 34, other_kernel: Warning, ..V1_33 };
+const V1_34: Rules =
+    Rules { since: 34, other_kernel: Warning, lowest_external_etcd: "3.5.24-0", ..V1_33 };
 
 const V1_35: Rules = Rules { since: 35, asks_runtime_config: true, ..V1_34 };
 

@@ -20,6 +20,8 @@ fn target(minor: u16) -> Target {
         service_subnets: vec!["10.96.0.0/12".parse().unwrap()],
         pod_subnets: vec!["10.244.0.0/16".parse().unwrap()],
         etcd_data_dir: Some("/var/lib/etcd".to_owned()),
+        etcd_in_a_container: true,
+        external_etcd: None,
         kubelet_version_override: None,
         already: Membership::None,
         cluster: None,

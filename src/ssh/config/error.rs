@@ -4,6 +4,8 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::report::printable;
+
 /// A line of a configuration file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigLine {
@@ -41,9 +43,9 @@ impl ConfigError {
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(ConfigLine { file, number }) = &self.line {
-            write!(f, "{}:{number}: ", file.display())?;
+            write!(f, "{}:{number}: ", printable(&file.to_string_lossy()))?;
         }
-        f.write_str(&self.reason)
+        f.write_str(&printable(&self.reason))
     }
 }
 

@@ -52,6 +52,11 @@ impl Config {
         Self { workstation: Workstation::new(environment), roots: OnceLock::new() }
     }
 
+    /// Whether the files are known to say nothing.
+    pub(super) fn is_empty(&self) -> bool {
+        matches!(self.roots.get(), Some(Ok(roots)) if roots.is_empty())
+    }
+
     /// Read the files and look for what is wrong with them whatever the host.
     pub(super) fn check(&self) -> Result<(), ConfigError> {
         check::check(&self.workstation, self.roots()?)

@@ -101,6 +101,8 @@ pub struct RunOptions {
     pub stdout_limit: usize,
     /// Most bytes of standard error; more is an error.
     pub stderr_limit: usize,
+    /// End it, with [`SshError::GaveWay`], where the server has no room for another session beside it.
+    pub gives_way: bool,
 }
 
 impl Default for RunOptions {
@@ -110,6 +112,7 @@ impl Default for RunOptions {
             timeout: None,
             stdout_limit: 16 * 1024 * 1024,
             stderr_limit: 1024 * 1024,
+            gives_way: false,
         }
     }
 }
@@ -267,6 +270,12 @@ impl Connection {
             let mut dialogue = Dialogue::new(&way, marks);
             let session = self.open_session().await?;
             let run = self.drive(session, start, &mut dialogue, &mut input, &mut sink);
+            let run = async {
+                tokio::select! {
+                    ended = run => ended,
+                    () = self.crowded(), if options.gives_way => Err(SshError::GaveWay),
+                }
+            };
             match timeout(limit, run).await {
                 Ok(Ok(Ended::Exit(exit))) => {
                     privilege.worked(&way);

@@ -10,6 +10,8 @@ use russh::keys::{Certificate, PrivateKey, PublicKey, decode_secret_key};
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
+use super::short_scalar;
+
 /// A key file, with the public key and the certificate beside it.
 #[derive(Debug)]
 pub(in crate::ssh) struct KeyFile {
@@ -61,6 +63,15 @@ pub(super) fn read_secret(path: &Path) -> io::Result<Zeroizing<String>> {
     std::fs::read_to_string(path).map(Zeroizing::new)
 }
 
+/// The private key in `text`, which `passphrase` opens if it is encrypted.
+pub(super) fn decode(
+    text: &str,
+    passphrase: Option<&str>,
+) -> Result<PrivateKey, russh::keys::Error> {
+    decode_secret_key(text, passphrase)
+        .or_else(|error| short_scalar::decode(text, passphrase).ok_or(error))
+}
+
 fn parse(text: &str) -> (Private, Option<PublicKey>) {
     if let Ok(key) = PrivateKey::from_openssh(text) {
         let public = Some(key.public_key().clone());
@@ -89,7 +100,7 @@ fn parse(text: &str) -> (Private, Option<PublicKey>) {
         };
         return (private, None);
     }
-    match decode_secret_key(text, None) {
+    match decode(text, None) {
         Ok(key) => {
             let public = Some(key.public_key().clone());
             (Private::Usable(Arc::new(key)), public)
@@ -163,6 +174,8 @@ fn date(seconds: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use russh::keys::ssh_key::LineEnding;
     use russh::keys::ssh_key::certificate::{Builder, CertType};
     use russh::keys::ssh_key::private::Ed25519Keypair;
 
@@ -229,5 +242,26 @@ mod tests {
         insta::assert_snapshot!(text(doubt(CertType::User, &[], 0, 1_000_000)), @"expired on 1970-01-12");
         insta::assert_snapshot!(text(doubt(CertType::User, &[], 2_000_000, u64::MAX)), @"is not valid before 1970-01-24");
         insta::assert_snapshot!(text(doubt(CertType::Host, &[], 0, u64::MAX)), @"is a host certificate");
+    }
+
+    proptest! {
+        #[test]
+        fn any_file_is_a_key_or_says_why_not(
+            at in any::<prop::sample::Index>(), length in 0usize..40,
+            part in prop::collection::vec(any::<u8>(), 0..20),
+            cut in any::<prop::sample::Index>(),
+            header in prop::sample::select(vec!["", "-----BEGIN RSA PRIVATE KEY-----\n", "-----BEGIN PRIVATE KEY-----\nMIIB", PUBLIC]),
+        ) {
+            let key = PrivateKey::from(Ed25519Keypair::from_seed(&[1; 32]));
+            let mut text = key.to_openssh(LineEnding::LF).unwrap().as_bytes().to_vec();
+            let at = at.index(text.len());
+            let end = (at + length).min(text.len());
+            text.splice(at..end, part);
+            if let Private::Unusable(reason) = parse(&String::from_utf8_lossy(&text)).0 {
+                prop_assert!(reason.len() < 1000, "{}", reason);
+            }
+            text.truncate(cut.index(text.len() + 1));
+            let _ = parse(&format!("{header}{}", String::from_utf8_lossy(&text)));
+        }
     }
 }

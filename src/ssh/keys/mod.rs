@@ -1,6 +1,7 @@
 //! Keys and certificates of the workstation: each file is read once per run, and unlocked once.
 
 mod file;
+mod short_scalar;
 mod unlock;
 
 use std::path::{Path, PathBuf};

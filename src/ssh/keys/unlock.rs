@@ -3,11 +3,11 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use russh::keys::{PrivateKey, decode_secret_key};
+use russh::keys::PrivateKey;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::KeyRing;
-use super::file::read_secret;
+use super::file::{decode, read_secret};
 use crate::report::NoAnswer;
 use crate::ssh::secrets::Secrets;
 
@@ -59,8 +59,7 @@ async fn decrypt(path: &Path, passphrase: SecretString) -> Result<PrivateKey, St
     let path = path.to_owned();
     let decrypting = tokio::task::spawn_blocking(move || {
         let text = read_secret(&path).map_err(|error| error.to_string())?;
-        decode_secret_key(&text, Some(passphrase.expose_secret()))
-            .map_err(|error| error.to_string())
+        decode(&text, Some(passphrase.expose_secret())).map_err(|error| error.to_string())
     });
     decrypting.await.map_err(|error| error.to_string())?
 }

@@ -211,5 +211,20 @@ mod tests {
         fn any_text_can_be_parsed(text in "[ -~\t\r\n]{0,200}") {
             let _ = parse(&text);
         }
+
+        #[test]
+        fn anything_is_read_or_refused(
+            parts in prop::collection::vec(prop::sample::select(vec![
+                KEY, &KEY[..40], "@revoked", "@cert-authority", "@", "#", " ", "\t", "\n", "\r\n", "\0", "\u{1b}[2J", "h", "*",
+                "!", ",", "[h]:", "[", "]:22", "|1|", "|1|F1E1KeoE/eEWhi10WpGv4OdiO6Y=|3988QV0VE8wmZL7suNrYQLITLCg=", "=",
+                "ssh-ed25519", "AAAA", "\u{fffd}",
+            ]), 0..30),
+        ) {
+            let text = parts.concat();
+            for entry in parse(&text).unwrap_or_default() {
+                let _ = (entry.hosts.matches("h"), entry.hosts.matches("[h]:22"));
+                prop_assert!(text.contains(&entry.key.to_openssh().unwrap()));
+            }
+        }
     }
 }

@@ -8,6 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use russh::keys::PublicKey;
 
+use super::entries::Entries;
 use super::entry::{Entry, parse};
 use super::pattern::HostPatterns;
 use super::writer::Writer;
@@ -24,7 +25,7 @@ struct Contents {
     /// What the file looked like when it was read; `None` for a missing one.
     stamp: Option<Stamp>,
     /// What stands in it, or why it cannot be used.
-    entries: Result<Vec<Entry>, String>,
+    entries: Result<Entries, String>,
     /// How many lines it has.
     lines: usize,
 }
@@ -63,10 +64,11 @@ impl Contents {
         file.rewind()?;
         file.read_to_end(&mut bytes)?;
         let text = String::from_utf8_lossy(&bytes);
-        Ok(Self { stamp: Some(stamp), entries: parse(&text), lines: text.lines().count() })
+        let entries = parse(&text).map(|entries| entries.into_iter().collect());
+        Ok(Self { stamp: Some(stamp), entries, lines: text.lines().count() })
     }
 
-    fn without_entries(entries: Result<Vec<Entry>, String>) -> Self {
+    fn without_entries(entries: Result<Entries, String>) -> Self {
         Self { stamp: None, entries, lines: 0 }
     }
 }
@@ -77,7 +79,7 @@ impl KnownHostsFile {
         let contents = match File::open(path).and_then(|mut file| Contents::read(&mut file)) {
             Ok(contents) => contents,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                Contents::without_entries(Ok(Vec::new()))
+                Contents::without_entries(Ok(Entries::default()))
             }
             Err(error) => {
                 Contents::without_entries(Err(format!("cannot read known hosts: {error}")))
@@ -91,11 +93,15 @@ impl KnownHostsFile {
         &self.path
     }
 
-    /// Show every entry to `look`. The error is why the file cannot be used.
-    pub(super) fn each(&self, look: impl FnMut(&Entry)) -> Result<(), String> {
+    /// Show every entry that may be about one of `names` to `look`. The error is why the file cannot be used.
+    pub(super) fn about<'a>(
+        &self,
+        names: impl IntoIterator<Item = &'a str>,
+        look: impl FnMut(&Entry),
+    ) -> Result<(), String> {
         match &self.contents().entries {
             Ok(entries) => {
-                entries.iter().for_each(look);
+                entries.about(names).for_each(look);
                 Ok(())
             }
             Err(reason) => Err(reason.clone()),

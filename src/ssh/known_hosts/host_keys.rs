@@ -59,7 +59,7 @@ impl HostKeys {
     ) -> Result<Self, SshError> {
         let mut records = Vec::new();
         for file in files {
-            file.each(|entry| {
+            file.about(names.all(), |entry| {
                 let exact = entry.hosts.matches(&names.entry);
                 let without_port = || names.without_port.as_deref();
                 if exact || without_port().is_some_and(|name| entry.hosts.matches(name)) {

@@ -12,6 +12,7 @@
 mod certificate;
 mod check;
 mod edit;
+mod entries;
 mod entry;
 mod expected;
 mod file;

@@ -43,6 +43,11 @@ impl Names {
         Self { entry, without_port, principal: host }
     }
 
+    /// Every name that a line about the host may have.
+    pub(super) fn all(&self) -> impl Iterator<Item = &str> {
+        [&self.entry].into_iter().chain(&self.without_port).map(String::as_str)
+    }
+
     /// Whether a line with this name would be about this host alone.
     pub(super) fn can_be_written(&self) -> bool {
         let unusual =

@@ -56,6 +56,14 @@ impl HostPatterns {
         Some(Self::List(field.split_terminator(',').map(pattern).collect()))
     }
 
+    /// All names that the line is about; `None` where that takes a look at each name.
+    pub(super) fn names(&self) -> Option<impl Iterator<Item = &str>> {
+        let Self::List(patterns) = self else { return None };
+        let plain = |pattern: &Pattern| !pattern.negated && !pattern.text.contains(['*', '?']);
+        let names = || patterns.iter().map(|pattern| pattern.text.as_str());
+        patterns.iter().all(plain).then(names)
+    }
+
     /// Whether the line is about `name` (lower case, `[host]:port` for other ports than 22).
     pub(super) fn matches(&self, name: &str) -> bool {
         match self {
@@ -115,6 +123,20 @@ mod tests {
         assert!(list("!bad.example.com,*.example.com", "good.example.com"));
         assert!(!list("!bad.example.com", "good.example.com"));
         assert!(!list("*,!*.EXAMPLE.com", "bad.example.com"));
+    }
+
+    #[test]
+    fn names_that_can_be_listed() {
+        let names = |field: &str| {
+            HostPatterns::parse(field)
+                .unwrap()
+                .names()
+                .map(|names| names.map(str::to_owned).collect::<Vec<_>>())
+        };
+        assert_eq!(names("A,[b]:2222").unwrap(), ["a", "[b]:2222"]);
+        for field in ["a,b*", "a,b?", "a,!b", &hashed(b"saltsaltsaltsaltsalt", "a")] {
+            assert_eq!(names(field), None, "{field}");
+        }
     }
 
     #[test]

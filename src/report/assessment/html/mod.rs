@@ -1,29 +1,21 @@
-//! An assessment as one page that needs nothing else: no network, no script to be readable.
-//!
-//! The text is in `templates/report/`; here is only what fills it in. Everything goes through the template's escaping but
-//! the cells of the matrix, which are made of nothing that a host said, and the page's own style and script. Its policy
-//! lets exactly those two work, so that text which did get through as markup could neither load nor run anything.
+//! An assessment as a page: see [`page`](crate::report::page). The cells of the matrix, which are made of nothing that a
+//! host said, are not escaped.
 
 mod reach;
 
 use std::collections::HashMap;
 
-use aws_lc_rs::digest::{SHA256, digest};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use minijinja::value::Serde;
-use minijinja::{AutoEscape, Environment, UndefinedBehavior};
 use serde::Serialize;
 use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 
 use super::matrix::Matrix;
 use super::{AssessedCheck, Assessment, causes, counted};
+use crate::report::Severity;
+use crate::report::page::{STYLE, hash, render, shown};
 use crate::report::wrap::middle_cut;
-use crate::report::{Severity, printable};
 
 const PAGE: &str = include_str!("../../../../templates/report/page.html");
-const STYLE: &str = include_str!("../../../../templates/report/page.css");
 const SCRIPT: &str = include_str!("../../../../templates/report/page.js");
 
 /// How much of a check's name is its column's heading.
@@ -35,10 +27,7 @@ impl Assessment {
     /// # Errors
     /// The template is at fault; no data is.
     pub fn to_html(&self) -> Result<String, minijinja::Error> {
-        let mut environment = Environment::new();
-        environment.set_undefined_behavior(UndefinedBehavior::Strict);
-        environment.set_auto_escape_callback(|_| AutoEscape::Html);
-        environment.render_named_str("page.html", PAGE, Serde(page(self)))
+        render(PAGE, page(self))
     }
 }
 
@@ -356,17 +345,8 @@ fn mark(severity: Severity) -> (&'static str, &'static str) {
     }
 }
 
-fn shown(text: &str) -> String {
-    printable(text).into_owned()
-}
-
 fn shown_rows<T: AsRef<str>>(rows: &[(T, String)]) -> Vec<(String, String)> {
     rows.iter().map(|(key, value)| (shown(key.as_ref()), shown(value))).collect()
-}
-
-/// What a Content-Security-Policy calls a text.
-fn hash(text: &str) -> String {
-    format!("sha256-{}", STANDARD.encode(digest(&SHA256, text.as_bytes())))
 }
 
 #[cfg(test)]

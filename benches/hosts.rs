@@ -1,9 +1,9 @@
-//! The two programs that `bench/preflight` measures fleetadm with:
+//! The two programs that `bench/preflight` and `bench/fanout` measure fleetadm with:
 //!
-//! - `serve FACTS CLIENT.pub HOST_KEY`: a thousand hosts in one process. Whatever address of 127.1.0.0/16 is connected to is
-//!   a host; each answers every command with the recorded FACTS, as its own, and sends back what is sent through it. Prints
-//!   the port, and ends with its standard input.
-//! - `loop KEY PORT COUNT PARALLEL`: a bare loop over real hosts: connect, log in, run the script that is on standard
+//! - `serve FACTS CLIENT.pub HOST_KEY MILLISECONDS`: thousands of hosts in one process. Whatever address of 127.1.0.0/16 is
+//!   connected to is a host; each answers every command, after so long, with the recorded FACTS, as its own, and sends back
+//!   what is sent through it. Prints the port, and ends with its standard input.
+//! - `loop KEY PORT COUNT PARALLEL COMMAND`: a bare loop over hosts: connect, log in, run COMMAND with what is on standard
 //!   input, read what it prints.
 
 #![expect(clippy::unwrap_used, reason = "there is nothing to measure when this fails")]
@@ -27,25 +27,32 @@ use tokio::net::{TcpListener, TcpSocket};
 /// Hosts in a block of addresses, as in 127.1.BLOCK.HOST; those of block 0 are control planes.
 const BLOCK: u32 = 250;
 
+/// 127.1.0.1, the first of them.
+const FIRST: u32 = 0x7f01_0001;
+
 #[tokio::main]
 async fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["serve", facts, client, host_key] => serve(facts, client, host_key).await,
-        ["loop", key, port, count, parallel] => {
-            let number = |text: &str| text.parse::<usize>().unwrap();
-            bare_loop(key, port.parse().unwrap(), number(count), number(parallel)).await;
+        ["serve", facts, client, host_key, millis] => {
+            let delay = Duration::from_millis(millis.parse().unwrap());
+            serve(facts, client, host_key, delay).await;
+        }
+        ["loop", key, port, count, parallel, command] => {
+            let (port, count) = (port.parse().unwrap(), count.parse().unwrap());
+            bare_loop(key, port, count, parallel.parse().unwrap(), command.to_owned()).await;
         }
         // `cargo test --benches` and `cargo bench` come by without arguments.
-        _ => eprintln!("see bench/preflight"),
+        _ => eprintln!("see bench/preflight and bench/fanout"),
     }
 }
 
-async fn serve(facts: &str, client: &str, host_key: &str) {
+async fn serve(facts: &str, client: &str, host_key: &str, delay: Duration) {
     let config = Arc::new(server::Config {
         keys: vec![load_secret_key(host_key, None).unwrap()],
         auth_rejection_time: Duration::ZERO,
         nodelay: true,
+        preferred: cheapest(),
         ..server::Config::default()
     });
     let facts: Arc<str> = std::fs::read_to_string(facts).unwrap().into();
@@ -60,6 +67,7 @@ async fn serve(facts: &str, client: &str, host_key: &str) {
                 address,
                 facts: Arc::clone(&facts),
                 client: Arc::clone(&client),
+                delay,
                 channels: HashMap::new(),
             };
             let running = server::run_stream(Arc::clone(&config), stream, host);
@@ -109,6 +117,7 @@ struct Host {
     address: Ipv4Addr,
     facts: Arc<str>,
     client: Arc<ssh_key::PublicKey>,
+    delay: Duration,
     channels: HashMap<ChannelId, Does>,
 }
 
@@ -248,11 +257,13 @@ impl server::Handler for Host {
         session: &mut Session,
     ) -> Result<(), Self::Error> {
         let script = script(request);
-        let mark = script.split_once("fleetadm-%s-begin\\n' ").unwrap().1;
-        let begin = Bytes::from(format!("fleetadm-{}-begin\n", &mark[..16]));
         session.channel_success(channel)?;
-        session.data(channel, begin.clone())?;
-        session.extended_data(channel, 1, begin)?;
+        // The bare loop wants no mark.
+        if let Some((_, mark)) = script.split_once("fleetadm-%s-begin\\n' ") {
+            let begin = Bytes::from(format!("fleetadm-{}-begin\n", &mark[..16]));
+            session.data(channel, begin.clone())?;
+            session.extended_data(channel, 1, begin)?;
+        }
         let does = match script.contains("fleetadm-listen") {
             true => Does::Listen { read: Vec::new(), ready: false },
             false => Does::Facts { command: script },
@@ -290,6 +301,8 @@ impl server::Handler for Host {
     ) -> Result<(), Self::Error> {
         match self.channels.remove(&channel) {
             Some(Does::Facts { command }) => {
+                // Only this connection waits.
+                tokio::time::sleep(self.delay).await;
                 session.data(channel, Bytes::from(self.facts(&command)))?;
                 session.exit_status_request(channel, 0)?;
             }
@@ -299,6 +312,12 @@ impl server::Handler for Host {
         session.eof(channel)?;
         session.close(channel)
     }
+}
+
+/// What costs least, as in fleetadm.
+fn cheapest() -> Preferred {
+    const CIPHERS: &[cipher::Name] = &[cipher::AES_128_GCM];
+    Preferred { cipher: Cow::Borrowed(CIPHERS), ..Preferred::default() }
 }
 
 /// Knows no host keys and asks for none.
@@ -312,36 +331,38 @@ impl client::Handler for Anybody {
     }
 }
 
-async fn bare_loop(key: &str, port: u16, count: usize, parallel: usize) {
-    let mut script = Vec::new();
-    std::io::stdin().read_to_end(&mut script).unwrap();
-    let script = Bytes::from(script);
+async fn bare_loop(key: &str, port: u16, count: u32, parallel: usize, command: String) {
+    let mut input = Vec::new();
+    std::io::stdin().read_to_end(&mut input).unwrap();
+    let (input, command) = (Bytes::from(input), Bytes::from(command));
     let key = Arc::new(load_secret_key(key, None).unwrap());
-    // What costs least, as in fleetadm.
-    let ciphers: &'static [cipher::Name] = &[cipher::AES_128_GCM];
-    let preferred = Preferred { cipher: Cow::Borrowed(ciphers), ..Preferred::default() };
-    let config = Arc::new(client::Config { preferred, nodelay: true, ..client::Config::default() });
-    let one = |host: usize| {
-        let (config, key, script) = (Arc::clone(&config), Arc::clone(&key), script.clone());
+    let config =
+        client::Config { preferred: cheapest(), nodelay: true, ..client::Config::default() };
+    let config = Arc::new(config);
+    let one = |host: u32| {
+        let (config, key) = (Arc::clone(&config), Arc::clone(&key));
+        let (command, input) = (command.clone(), input.clone());
         tokio::spawn(async move {
-            let address = Ipv4Addr::new(127, 1, 0, u8::try_from(host).unwrap());
+            let address = Ipv4Addr::from(FIRST + ((host / BLOCK) << 8) + host % BLOCK);
             let mut session = client::connect(config, (address, port), Anybody).await.unwrap();
             let key = PrivateKeyWithHashAlg::new(key, None);
             assert!(session.authenticate_publickey("root", key).await.unwrap().success());
             let mut channel = session.channel_open_session().await.unwrap();
-            channel.exec(true, "exec sh -c \"$(cat)\" facts --no-changes").await.unwrap();
-            channel.data_bytes(script).await.unwrap();
+            channel.exec(true, command.to_vec()).await.unwrap();
+            channel.data_bytes(input).await.unwrap();
             channel.eof().await.unwrap();
-            let mut text = Vec::new();
+            let (mut output, mut status) = (Vec::new(), None);
             while let Some(message) = channel.wait().await {
-                if let ChannelMsg::Data { data } = message {
-                    text.extend_from_slice(&data);
+                match message {
+                    ChannelMsg::Data { data } => output.extend_from_slice(&data),
+                    ChannelMsg::ExitStatus { exit_status } => status = Some(exit_status),
+                    _ => {}
                 }
             }
-            assert!(text.ends_with(b"\nend\n"));
+            assert_eq!(status, Some(0));
         })
     };
-    let mut running = stream::iter(1..=count).map(one).buffer_unordered(parallel);
+    let mut running = stream::iter(0..count).map(one).buffer_unordered(parallel);
     while let Some(ended) = running.next().await {
         ended.unwrap();
     }

@@ -1,0 +1,71 @@
+//! Files after a fault: each is the old one or the new one, never a part of one.
+
+use std::path::Path;
+
+use super::super::high_availability::CONTROL_PLANES;
+use super::super::lab::Lab;
+
+/// What fleetadm writes, with each file's end made visible: names, then contents.
+const LIST: &str = "find /etc/kubernetes /var/lib/kubelet/config.yaml /var/lib/kubelet/kubeadm-flags.env \
+    /var/lib/kubelet/instance-config.yaml /etc/systemd/system/kubelet.service* /etc/modules-load.d /etc/sysctl.d \
+    -xdev -type f -not -name '.fleetadm-*' -not -name ballast 2>/dev/null || true";
+
+/// Fails where a file is not whole.
+pub fn are_whole(lab: &Lab) {
+    for host in CONTROL_PLANES {
+        let paths = lab.sh(host, LIST);
+        for path in paths.lines() {
+            let text = lab.sh(host, &format!("cat '{path}'"));
+            if let Err(problem) = is_whole(Path::new(path), &text) {
+                panic!("{host}: {path}: {problem}:\n{} bytes", text.len());
+            }
+        }
+    }
+}
+
+/// Whether a file of this name can be such a text.
+fn is_whole(path: &Path, text: &str) -> Result<(), &'static str> {
+    if !text.ends_with('\n') {
+        return Err("its last line has no end");
+    }
+    match path.extension().and_then(|it| it.to_str()) {
+        Some("crt" | "key" | "pub") => {
+            let mut open = None;
+            for line in text.lines() {
+                match (open, line.strip_prefix("-----BEGIN "), line.strip_prefix("-----END ")) {
+                    (None, Some(kind), None) => open = Some(kind),
+                    (Some(kind), None, Some(end)) if kind == end => open = None,
+                    (Some(_), None, None) => {}
+                    _ => return Err("it is no PEM"),
+                }
+            }
+            if open.is_some() { Err("its PEM has no end") } else { Ok(()) }
+        }
+        Some("yaml") => yaml(text),
+        Some("conf") if path.starts_with("/etc/kubernetes") => yaml(text),
+        _ => Ok(()),
+    }
+}
+
+fn yaml(text: &str) -> Result<(), &'static str> {
+    let value: serde_json::Value = serde_saphyr::from_str(text).map_err(|_| "it is no YAML")?;
+    // A document that was cut off between two of its fields.
+    let has = |field: &str| value.get(field).is_some();
+    if has("kind") && has("apiVersion") { Ok(()) } else { Err("it says not what it is") }
+}
+
+#[test]
+fn what_was_cut_off_is_seen() {
+    let whole = |path: &str, text: &str| is_whole(Path::new(path), text).is_ok();
+    let key = "-----BEGIN EC PRIVATE KEY-----\nAAAA\n-----END EC PRIVATE KEY-----\n";
+    assert!(whole("/etc/kubernetes/pki/ca.key", key));
+    let config = "apiVersion: v1\nkind: Config\nusers:\n- name: x\n";
+    assert!(whole("/etc/kubernetes/admin.conf", config));
+    for (path, text) in
+        [("/etc/kubernetes/pki/ca.key", key), ("/etc/kubernetes/admin.conf", config)]
+    {
+        for end in [0, 10, 15, text.len() - 1] {
+            assert!(!whole(path, &text[..end]), "{path} {end}");
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! Which faults are injected where: all of them, or a sample that a seed tells.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::fault::Fault;
+
+/// How many a run injects that does not say.
+const SAMPLE: usize = 3;
+/// The seed of a run that does not say: a check of a change is to fail of the change alone.
+const SEED: u64 = 1;
+
+/// What the run is that meets the fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    /// apply, on bare hosts.
+    Founding,
+    /// apply, with a cluster, and one bare host that is to join it.
+    Joining,
+    /// reset, of one host of a cluster that goes on.
+    Leaving,
+}
+
+impl Stage {
+    /// The run as a command.
+    pub fn command(self) -> Vec<&'static str> {
+        match self {
+            Self::Founding | Self::Joining => vec!["apply", "--output", "json"],
+            Self::Leaving => vec!["reset", "--yes", "--limit", super::JOINING, "--output", "json"],
+        }
+    }
+}
+
+/// When a phase begins on a host.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Moment {
+    pub stage: Stage,
+    pub host: &'static str,
+    pub phase: String,
+}
+
+/// A fault and its time.
+#[derive(Debug, Clone)]
+pub struct Case {
+    pub fault: Fault,
+    pub at: Moment,
+    /// From then.
+    pub after: Duration,
+}
+
+impl fmt::Display for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Moment { stage, host, phase } = &self.at;
+        let what = match stage {
+            Stage::Founding => "a cluster is made",
+            Stage::Joining => "a control plane joins",
+            Stage::Leaving => "a control plane leaves",
+        };
+        let after = self.after.as_millis();
+        write!(f, "{what}; {} {after} ms into {phase} of {host}", self.fault)
+    }
+}
+
+/// How many faults, and from which seed.
+pub struct Plan {
+    seed: u64,
+    /// `None`: each fault at each phase.
+    count: Option<usize>,
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count = self.count.map_or("all".to_owned(), |count| count.to_string());
+        write!(f, "FLEETADM_FAULTS={count} FLEETADM_FAULTS_SEED={}", self.seed)
+    }
+}
+
+impl Plan {
+    /// `FLEETADM_FAULTS` (a number, or `all`) and `FLEETADM_FAULTS_SEED`.
+    pub fn from_environment() -> Self {
+        let variable = |name| std::env::var(name).ok();
+        Self {
+            seed: variable("FLEETADM_FAULTS_SEED").map_or(SEED, |seed| seed.parse().unwrap()),
+            count: match variable("FLEETADM_FAULTS").as_deref() {
+                None => Some(SAMPLE),
+                Some("all") => None,
+                Some(count) => Some(count.parse().unwrap()),
+            },
+        }
+    }
+
+    /// The cases for these moments, in the order in which they are injected.
+    pub fn cases(&self, moments: &[Moment]) -> Vec<Case> {
+        assert!(moments.len() > 5, "{moments:?}");
+        let mut random = Random(self.seed);
+        let mut cases: Vec<Case> = moments
+            .iter()
+            .flat_map(|at| Fault::ALL.map(|fault| (at.clone(), fault)))
+            .map(|(at, fault)| {
+                let after = Duration::from_millis(random.below(700));
+                Case { fault, at, after }
+            })
+            .collect();
+        let Some(count) = self.count else { return cases };
+        for at in (1..cases.len()).rev() {
+            cases.swap(at, usize::try_from(random.below(at as u64 + 1)).unwrap());
+        }
+        cases.truncate(count);
+        cases
+    }
+}
+
+/// Numbers that look random and are the same for the same seed (SplitMix64).
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) % limit
+    }
+}
+
+#[test]
+fn a_seed_tells_the_sample() {
+    let moment =
+        |number| Moment { stage: Stage::Joining, host: "n3", phase: format!("phase-{number}") };
+    let moments: Vec<Moment> = (0..20).map(moment).collect();
+    let shown = |seed, count| {
+        let cases = Plan { seed, count }.cases(&moments);
+        cases.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(shown(7, Some(5)), shown(7, Some(5)));
+    assert_ne!(shown(7, Some(5)), shown(8, Some(5)));
+    assert_eq!((shown(7, Some(5)).len(), shown(7, None).len()), (5, 20 * Fault::ALL.len()));
+}
