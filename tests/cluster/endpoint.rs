@@ -11,7 +11,7 @@ use super::{lifecycle, listing, nodes, second_apply};
 #[test]
 #[ignore = "needs the lab: run tests/lab/test"]
 fn a_cluster_gains_an_endpoint_that_outlives_its_host() {
-    let lab = Lab::from_environment();
+    let lab = Lab::with_bare(&HOSTS);
     let started = Instant::now();
     let before = listing::of_all(&lab);
     step(started, "a cluster without an endpoint");

@@ -17,12 +17,12 @@ use super::runner::{Finished, fleetadm};
 /// The first three of the lab's five hosts.
 pub const CONTROL_PLANES: [&str; 3] = ["n1", "n2", "n3"];
 /// All of them.
-const ALL: [&str; 5] = ["n1", "n2", "n3", "n4", "n5"];
+pub const ALL: [&str; 5] = ["n1", "n2", "n3", "n4", "n5"];
 
 #[test]
 #[ignore = "needs the lab: run tests/lab/test"]
 fn a_cluster_of_several_control_planes_bears_what_comes() {
-    let lab = bare_hosts();
+    let lab = Lab::with_bare(&ALL);
     let inventory = lab.usual();
     let started = Instant::now();
 
@@ -51,7 +51,7 @@ fn a_cluster_of_several_control_planes_bears_what_comes() {
     }
 
     step(started, "the first control plane is destroyed, and comes back bare");
-    replace(&lab, "n1");
+    lab.replace("n1");
     apply(&lab, &inventory, started);
 
     step(started, "every host leaves and comes back, while somebody writes");
@@ -175,28 +175,6 @@ fn etcd(lab: &Lab, host: &str, path: &str) -> Result<Value, String> {
 
 fn other_than(host: &str) -> &'static str {
     if host == CONTROL_PLANES[0] { CONTROL_PLANES[1] } else { CONTROL_PLANES[0] }
-}
-
-/// The lab's hosts, those of them bare machines again on which a test that failed has left something.
-pub fn bare_hosts() -> Lab {
-    let lab = Lab::from_environment();
-    for host in ALL {
-        let used =
-            "test ! -e /var/lib/kubelet/config.yaml -a ! -e /etc/kubernetes/pki || echo used";
-        if !lab.sh(host, used).is_empty() {
-            replace(&lab, host);
-        }
-    }
-    lab
-}
-
-/// A machine that is lost, and another one under its name and address.
-pub fn replace(lab: &Lab, host: &str) {
-    let hosts = lab.lab(&["ls"]);
-    let line = hosts.lines().find(|line| line.split(' ').next() == Some(host)).unwrap();
-    let way_in = line.split(' ').nth(3).unwrap();
-    lab.lab(&["down", host]);
-    lab.lab(&["up", host, "--ssh", way_in]);
 }
 
 /// kubectl on this machine, which goes through the cluster's endpoint.

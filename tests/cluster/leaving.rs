@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use super::lab::{CONTROL_PLANE, Lab, WORKERS, step};
+use super::lab::{CONTROL_PLANE, HOSTS, Lab, WORKERS, step};
 use super::runner::fleetadm;
 use super::under_faults::finish;
 use super::{lifecycle, listing, nodes, workload};
@@ -16,7 +16,7 @@ const EVERYTHING: &str = "cni,iptables,ipvs,images,kubelet";
 #[test]
 #[ignore = "needs the lab: run tests/lab/test"]
 fn hosts_leave_a_living_cluster() {
-    let lab = Lab::from_environment();
+    let lab = Lab::with_bare(&HOSTS);
     let started = Instant::now();
     let before = listing::of_all(&lab);
     listing::expect_no_cluster(&before);

@@ -14,7 +14,7 @@ use super::{
 #[test]
 #[ignore = "needs the lab: run tests/lab/test"]
 fn bare_hosts_become_a_cluster_and_bare_again() {
-    let lab = Lab::from_environment();
+    let lab = Lab::with_bare(&HOSTS);
     let inventory = lab.usual();
     let started = Instant::now();
 

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::lab::{CONTROL_PLANE, Lab, WORKERS, step};
+use super::lab::{CONTROL_PLANE, HOSTS, Lab, WORKERS, step};
 use super::runner::fleetadm;
 
 /// Requests of a join. What is waited for is asked for up to four times a second at first.
@@ -13,7 +13,7 @@ const LOOK: usize = 8;
 #[test]
 #[ignore = "needs the lab: run tests/lab/test"]
 fn a_worker_costs_the_api_a_bounded_number_of_requests() {
-    let lab = Lab::from_environment();
+    let lab = Lab::with_bare(&HOSTS);
     let inventory = lab.changed(
         "verbose.toml",
         &[("[preflight]", "[cluster.api_server.extra_args]\nv = \"3\"\n\n[preflight]")],

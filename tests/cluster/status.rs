@@ -12,7 +12,7 @@ use super::{lifecycle, listing, nodes};
 #[test]
 #[ignore = "needs the lab: run tests/lab/test"]
 fn status_says_what_is_not_as_the_inventory_says() {
-    let lab = Lab::from_environment();
+    let lab = Lab::with_bare(&HOSTS);
     let inventory = &lab.usual();
     let started = Instant::now();
     let before = listing::of_all(&lab);

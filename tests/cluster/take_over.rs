@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use super::high_availability::{bare_hosts, healthy};
+use super::high_availability::{ALL, healthy};
 use super::lab::{Lab, lab_script, step};
 use super::runner::fleetadm;
 use super::status;
@@ -17,7 +17,7 @@ const OWN: &str = "/opt/kubeadm";
 #[test]
 #[ignore = "needs the lab: run tests/lab/test"]
 fn kubeadm_works_on_a_cluster_of_fleetadms() {
-    let lab = bare_hosts();
+    let lab = Lab::with_bare(&ALL);
     let inventory = lab.usual();
     let started = Instant::now();
 
@@ -71,7 +71,7 @@ fn kubeadm_works_on_a_cluster_of_fleetadms() {
 #[test]
 #[ignore = "needs the lab: run tests/lab/test"]
 fn fleetadm_works_on_a_cluster_of_kubeadms() {
-    let lab = bare_hosts();
+    let lab = Lab::with_bare(&ALL);
     let started = Instant::now();
     let endpoint = format!("{}:6443", lab.address("n1"));
     let inventory = without_load_balancer(&lab, &endpoint);

@@ -9,7 +9,7 @@ use super::{listing, nodes};
 #[test]
 #[ignore = "needs the lab: run tests/lab/test"]
 fn two_operators_take_turns() {
-    let lab = Lab::from_environment();
+    let lab = Lab::with_bare(&HOSTS);
     let inventory = lab.usual();
     let started = Instant::now();
     listing::expect_no_cluster(&listing::of_all(&lab));

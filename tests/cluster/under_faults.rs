@@ -11,7 +11,7 @@ use super::{join_faults, lifecycle, listing, nodes, secrets, workload};
 #[test]
 #[ignore = "needs the lab: run tests/lab/test"]
 fn faults_end_in_one_clear_line_and_a_later_apply_finishes() {
-    let lab = Lab::from_environment();
+    let lab = Lab::with_bare(&HOSTS);
     let started = Instant::now();
     let before = listing::of_all(&lab);
     listing::expect_no_cluster(&before);

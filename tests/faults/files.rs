@@ -5,18 +5,20 @@ use std::path::Path;
 use super::super::high_availability::CONTROL_PLANES;
 use super::super::lab::Lab;
 
-/// What fleetadm writes, with each file's end made visible: names, then contents.
-const LIST: &str = "find /etc/kubernetes /var/lib/kubelet/config.yaml /var/lib/kubelet/kubeadm-flags.env \
+/// What fleetadm writes, each file's name and content with a NUL behind it, which neither can have in it.
+const READ: &str = r#"find /etc/kubernetes /var/lib/kubelet/config.yaml /var/lib/kubelet/kubeadm-flags.env \
     /var/lib/kubelet/instance-config.yaml /etc/systemd/system/kubelet.service* /etc/modules-load.d /etc/sysctl.d \
-    -xdev -type f -not -name '.fleetadm-*' -not -name ballast 2>/dev/null || true";
+    -xdev -type f -not -name '.fleetadm-*' -not -name ballast \
+    -exec sh -c 'for file; do printf "%s\0" "$file" && cat "$file" && printf "\0"; done' files '{}' + 2>/dev/null || true"#;
 
 /// Fails where a file is not whole.
 pub fn are_whole(lab: &Lab) {
     for host in CONTROL_PLANES {
-        let paths = lab.sh(host, LIST);
-        for path in paths.lines() {
-            let text = lab.sh(host, &format!("cat '{path}'"));
-            if let Err(problem) = is_whole(Path::new(path), &text) {
+        let read = lab.sh(host, READ);
+        let parts: Vec<&str> = read.split_terminator('\0').collect();
+        for file in parts.chunks(2) {
+            let [path, text] = file else { panic!("{host}: {file:?}") };
+            if let Err(problem) = is_whole(Path::new(path), text) {
                 panic!("{host}: {path}: {problem}:\n{} bytes", text.len());
             }
         }
