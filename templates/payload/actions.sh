@@ -788,7 +788,7 @@ lease() {
 	}
 	case $2 in shared) mode=-s ;; *) mode=-x ;; esac
 	while :; do
-		exec 9>>"$file" || die "$file: cannot be opened"
+		exec 9<>"$file" || die "$file: cannot be opened"
 		flock -n "$mode" 9 || {
 			tell_holders
 			return
@@ -806,11 +806,12 @@ lease() {
 	while limited "$3" sh -c 'read -r beat' 9>&-; do :; done
 }
 
+# By the open file: under its name there may be another one by now, or none.
 tell_holders() {
 	say busy
 	while read -r pid holder; do
 		[ ! -d "/proc/$pid" ] || say "holder $holder"
-	done <"$file"
+	done <&9
 }
 
 # cleanup: remove this script and what it kept.

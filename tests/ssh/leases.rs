@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use fleetadm::fleet::{Fleet, Link};
@@ -55,6 +56,34 @@ impl Workstation {
 
 fn lease_file(server: &Sshd) -> PathBuf {
     server.path("fleetadm-host.lease")
+}
+
+#[tokio::test]
+async fn whoever_comes_as_a_lease_is_let_go_is_told_or_gets_it() {
+    let server = server!();
+    let held = Arc::new(AtomicBool::new(false));
+    let mut contenders = tokio::task::JoinSet::new();
+    for number in 0..6 {
+        let (workstation, held) = (Workstation::of(&server), held.clone());
+        contenders.spawn(async move {
+            let mut granted = 0;
+            for _ in 0..40 {
+                match workstation.ask(Sharing::Exclusive, &format!("number {number}")).await {
+                    Answer::Granted(lease) => {
+                        assert!(!held.swap(true, Ordering::SeqCst), "two hold it");
+                        granted += 1;
+                        held.store(false, Ordering::SeqCst);
+                        drop(lease);
+                    }
+                    Answer::Busy(_) => {}
+                    other => panic!("{other:?}"),
+                }
+            }
+            granted
+        });
+    }
+    let granted = contenders.join_all().await;
+    assert!(granted.iter().sum::<usize>() > 20, "{granted:?}");
 }
 
 #[tokio::test]
