@@ -194,6 +194,22 @@ impl Context {
         }
     }
 
+    /// Go on with a phase that builds on the cluster for as long as there is one: it would otherwise wait for an API server that
+    /// cannot come, for as long as kubeadm's timeouts say.
+    ///
+    /// # Errors
+    /// The phase's own; the first control plane cannot be reached, and no other one has an API server that answers.
+    pub async fn while_cluster_stands<T>(
+        &self,
+        phase: impl Future<Output = Result<T, PhaseError>>,
+    ) -> Result<T, PhaseError> {
+        tokio::select! {
+            biased;
+            ended = phase => ended,
+            error = self.run.control_plane().lost(&self.run), if !self.is_first_control_plane() => Err(error),
+        }
+    }
+
     /// Put files on the host; how many differed from what was there.
     ///
     /// # Errors

@@ -187,7 +187,11 @@ async fn execute(phase: &'static Phase, context: Arc<Context>, why: &Stop) -> Ou
 async fn with_hooks(phase: &'static Phase, context: Arc<Context>) -> Result<Done, PhaseError> {
     context.lease().await?;
     hooks::before(&context).await?;
-    let done = context.while_reachable((phase.run)(context.clone())).await?;
+    let work = context.while_reachable((phase.run)(context.clone()));
+    let done = match phase.scope.builds_on_first() {
+        true => context.while_cluster_stands(work).await?,
+        false => work.await?,
+    };
     if matches!(done, Done::Finished) {
         hooks::after(&context).await?;
     }

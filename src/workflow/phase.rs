@@ -83,6 +83,11 @@ impl Scope {
         )
     }
 
+    /// Whether the phase is of no use without the first control plane, on whichever host it runs.
+    pub fn builds_on_first(self) -> bool {
+        matches!(self, Self::Joining | Self::JoiningControlPlanes | Self::Workers | Self::Nodes)
+    }
+
     /// Whether the phase runs on this host.
     pub fn covers(self, host: &Host, first: First<'_>) -> bool {
         let is_first = host.name == first.control_plane;

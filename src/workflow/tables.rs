@@ -320,4 +320,16 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn what_waits_for_more_than_the_first_control_planes_checks_ends_with_it() {
+        for phase in APPLY {
+            let builds = phase.needs.iter().any(
+                |need| matches!(need, Need::FirstControlPlane(name) if *name != "init/preflight"),
+            );
+            assert!(!builds || phase.scope.builds_on_first(), "{}", phase.name);
+            // What prepares a host goes on.
+            assert!(!phase.name.starts_with("prepare/") || !phase.scope.builds_on_first());
+        }
+    }
 }

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use time::OffsetDateTime;
 use tokio::sync::{Mutex, OnceCell};
+use tokio::time::{sleep, timeout};
 
 use crate::fleet::Link;
 use crate::kubernetes::objects::bootstrap_token::{self, BootstrapToken, TokenOptions};
@@ -30,6 +31,10 @@ pub const KUBERNETES_DIRECTORY: &str = "/etc/kubernetes";
 pub const CA_PATH: &str = "/etc/kubernetes/pki/ca.crt";
 /// How long the run's join token lives if the run cannot delete it.
 const TOKEN_LIFETIME: time::Duration = time::Duration::minutes(15);
+/// How often whoever builds on the first control plane makes sure of it.
+const LOOK_AFTER_FIRST: Duration = Duration::from_secs(5);
+/// How long another API server may take to accept a connection before it counts as not answering.
+const ANSWER: Duration = Duration::from_secs(10);
 /// A node that begins to join later than this gets a new token.
 const TOKEN_USE: Duration = Duration::from_secs(8 * 60);
 
@@ -204,14 +209,34 @@ impl ControlPlane {
     async fn addresses(&self, run: &Run) -> Result<Vec<(Link, IpAddr)>, PhaseError> {
         let first = self.first(run).await?;
         let mut addresses = vec![(run.link(&first.host), self.advertise_address(run).await?)];
-        for state in self.hosts.iter().filter(|state| state.host.name != first.host.name) {
+        addresses.extend(self.others(run, &first.host.name));
+        Ok(addresses)
+    }
+
+    fn others(&self, run: &Run, first: &str) -> Vec<(Link, IpAddr)> {
+        let others = self.hosts.iter().filter(|state| state.host.name != first);
+        let address = |state: &Arc<HostState>| {
             let known =
                 state.facts_so_far().and_then(|facts| facts.default_addresses.first().copied());
-            if let Some(address) = state.host.advertise_address.or(known) {
-                addresses.push((run.link(&state.host), address));
+            Some((run.link(&state.host), state.host.advertise_address.or(known)?))
+        };
+        others.filter_map(address).collect()
+    }
+
+    /// Wait until nothing is to be had of the cluster any more: the first control plane cannot be reached, and no other API
+    /// server accepts a connection.
+    pub(super) async fn lost(&self, run: &Run) -> PhaseError {
+        loop {
+            sleep(LOOK_AFTER_FIRST).await;
+            let Some(first) = self.first.get() else { continue };
+            let Err(error) = run.link(&first.host).connection().await else { continue };
+            let port = run.cluster().section.api_server.bind_port;
+            let others = self.others(run, &first.host.name);
+            let others = dial::any_of(others, port);
+            if !matches!(timeout(ANSWER, others.dial(self.name(), port)).await, Ok(Ok(_))) {
+                return self.named(error.into());
             }
         }
-        Ok(addresses)
     }
 
     /// A join token of this run, made in the cluster when one is needed that has enough time left.

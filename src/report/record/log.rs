@@ -52,6 +52,20 @@ pub(super) fn line(value: &Value) -> Option<(&str, String)> {
     Some((host, format!("{time:<30}  {phase:<26}  {}\n", printable_line(&said, LINE_LIMIT))))
 }
 
+/// Whether a line of a record tells more than that a host was reached and did without a change what it had to.
+pub(super) fn is_news(value: &Value) -> bool {
+    match value["kind"].as_str().unwrap_or_default() {
+        "connected" | "planned" | "phase_started" | "printed" => false,
+        "phase_finished" => match value["outcome"].as_str().unwrap_or_default() {
+            "done" => value["changes"] != 0,
+            "not_needed" => false,
+            _ => true,
+        },
+        "check" => value["severity"] != "passed",
+        _ => true,
+    }
+}
+
 fn started(after: &Value) -> String {
     let text = |key: &str| after[key].as_str().unwrap_or_default();
     match text("why") {

@@ -2,9 +2,9 @@
 //! `fleetadm report`, and for whoever looks into a run of yesterday.
 //!
 //! `runs/ID/events.jsonl` holds the run's events as `--output json` prints them, between a first line that describes the run
-//! and a last one with what it came to; `runs/ID/hosts/NAME.log` holds the same by host, as text. Nothing depends on a
-//! record: the hosts and the cluster are the state. A record must never hold a secret (see [`keep`]), and keeping one must
-//! never hold up a run or make it fail.
+//! and a last one with what it came to; `runs/ID/hosts/NAME.log` holds the same by host, as text, of hosts where there was
+//! something to tell. Nothing depends on a record: the hosts and the cluster are the state. A record must never hold a secret
+//! (see [`keep`]), and keeping one must never hold up a run or make it fail.
 
 mod directory;
 mod keep;

@@ -222,6 +222,19 @@ fn a_host_has_a_log() {
 }
 
 #[test]
+fn a_host_without_news_has_no_file() {
+    let kept = Kept::new();
+    let done = |changes| ended("node-1", Outcome::Done { changes });
+    let path = kept.run(&["node-1"], &[planned("node-1"), started("node-1"), done(0)]);
+    assert!(!path.with_file_name(HOSTS).exists());
+    // What there is to say of it is told all the same.
+    let log = host_log(fs::read(&path).unwrap().as_slice(), "node-1").unwrap();
+    assert_eq!(log.lines().count(), 3, "{log}");
+    let path = kept.run(&["node-1"], &[done(1)]);
+    assert!(path.with_file_name("hosts/node-1.log").exists());
+}
+
+#[test]
 fn a_record_can_be_read_back() {
     let kept = Kept::new();
     let path = kept.run(
@@ -348,6 +361,7 @@ fn a_record_that_cannot_be_kept_holds_nothing_up() {
     for _ in 0..1000 {
         recorder.record(&started("node-1"), OffsetDateTime::now_utc());
     }
+    recorder.record(&ended("node-1", failed()), OffsetDateTime::now_utc());
     let error = recorder.finish(&Summary::default(), 0).unwrap_err().to_string();
     assert!(error.contains("/hosts: "), "{error}");
     // Its events are there all the same.

@@ -197,15 +197,23 @@ impl Writer {
 
     fn end(&mut self) -> io::Result<()> {
         self.flush()?;
-        self.logs.write()
+        self.logs.write(|log| log.is_news)
     }
 }
 
 /// The logs by host. A file is open only while it is written to; there can be ten thousand.
 struct Logs {
     directory: PathBuf,
-    texts: HashMap<String, String>,
+    texts: HashMap<String, Log>,
     held: usize,
+}
+
+#[derive(Default)]
+struct Log {
+    text: String,
+    /// Whether there is something in it that is worth a file: making one costs more than all the rest of a record. What a
+    /// host had to do and did is among the events, too.
+    is_news: bool,
 }
 
 impl Logs {
@@ -218,23 +226,27 @@ impl Logs {
             return Ok(());
         };
         self.held += text.len();
-        match self.texts.get_mut(host) {
-            Some(known) => known.push_str(&text),
-            None => _ = self.texts.insert(host.to_owned(), text),
+        if !self.texts.contains_key(host) {
+            self.texts.insert(host.to_owned(), Log::default());
         }
-        if self.held > HELD { self.write() } else { Ok(()) }
+        if let Some(log) = self.texts.get_mut(host) {
+            log.text.push_str(&text);
+            log.is_news |= log::is_news(value);
+        }
+        if self.held > HELD { self.write(|_| true) } else { Ok(()) }
     }
 
-    fn write(&mut self) -> io::Result<()> {
+    /// Write those that `wanted` accepts, and forget all.
+    fn write(&mut self, wanted: impl Fn(&Log) -> bool) -> io::Result<()> {
         self.held = 0;
-        if !self.texts.is_empty() && !self.directory.is_dir() {
-            let made = DirBuilder::new().mode(0o700).create(&self.directory);
-            made.map_err(|error| named(&self.directory, &error))?;
-        }
-        for (host, text) in self.texts.drain() {
+        for (host, log) in self.texts.drain().filter(|(_, log)| wanted(log)) {
+            if !self.directory.is_dir() {
+                let made = DirBuilder::new().mode(0o700).create(&self.directory);
+                made.map_err(|error| named(&self.directory, &error))?;
+            }
             let path = self.directory.join(format!("{host}.log"));
             let file = OpenOptions::new().append(true).create(true).mode(0o600).open(&path);
-            file.and_then(|mut file| file.write_all(text.as_bytes()))
+            file.and_then(|mut file| file.write_all(log.text.as_bytes()))
                 .map_err(|error| named(&path, &error))?;
         }
         Ok(())
