@@ -109,7 +109,8 @@ impl Step {
                 after: None,
             });
             let task = Task { host, step: self, changes: AtomicUsize::new(0) };
-            let outcome = self.limited(work(&task), &task).await;
+            // Ten thousand hosts may be at it at once: its room counts once, not in each future around it.
+            let outcome = self.limited(Box::pin(work(&task)), &task).await;
             let failed = matches!(outcome, Outcome::Failed { .. });
             self.ended(host, outcome, started.elapsed());
             if failed { Err(()) } else { Ok(()) }

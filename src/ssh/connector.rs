@@ -1,6 +1,7 @@
 //! Opening connections: what is read once per run, and the way from an address to a login.
 
 use std::future::Future;
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 
 use russh::client::{self, Handle};
@@ -353,12 +354,7 @@ pub(super) fn preferred() -> Preferred {
     }
 }
 
-/// Between 0 and 1.
+/// Between 0 and 1. It only spreads pauses.
 fn random() -> f64 {
-    let mut bytes = [0; 4];
-    match aws_lc_rs::rand::fill(&mut bytes) {
-        Ok(()) => f64::from(u32::from_ne_bytes(bytes)) / f64::from(u32::MAX),
-        // It only spreads pauses.
-        Err(_) => 0.5,
-    }
+    RandomState::new().hash_one(0) as f64 / u64::MAX as f64
 }

@@ -2,12 +2,12 @@
 
 use std::fmt;
 use std::fs::{self, DirBuilder, File};
+use std::hash::{BuildHasher as _, RandomState};
 use std::io::{self, BufRead, BufReader};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use aws_lc_rs::rand;
 use rustix::fs::{FlockOperation, flock};
 use serde_json::Value;
 use time::format_description::BorrowedFormatItem;
@@ -38,11 +38,10 @@ const TIME: &[BorrowedFormatItem<'_>] =
 
 impl RunId {
     fn new(started: OffsetDateTime) -> io::Result<Self> {
-        let mut random = [0; 3];
-        rand::fill(&mut random).map_err(|_| io::Error::other("there are no random numbers"))?;
         let time = started.format(TIME).map_err(io::Error::other)?;
-        let random: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
-        Ok(Self(format!("{time}-{random}")))
+        // Good enough for a name. The first number of a cryptographic generator costs as much as a hundred hosts do.
+        let random = RandomState::new().hash_one(0) & 0xff_ffff;
+        Ok(Self(format!("{time}-{random:06x}")))
     }
 
     fn started(&self) -> Option<OffsetDateTime> {

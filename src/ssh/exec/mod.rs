@@ -269,7 +269,8 @@ impl Connection {
             };
             let mut dialogue = Dialogue::new(&way, marks);
             let session = self.open_session().await?;
-            let run = self.drive(session, start, &mut dialogue, &mut input, &mut sink);
+            // What is handed from future to future by value takes its room once in each.
+            let run = Box::pin(self.drive(session, start, &mut dialogue, &mut input, &mut sink));
             let run = async {
                 tokio::select! {
                     ended = run => ended,
