@@ -8,47 +8,35 @@
 mod auth;
 mod cache;
 mod config;
+mod connect;
 mod connection;
-mod connector;
-mod descriptors;
-mod dial;
 mod environment;
 mod error;
 mod exec;
 mod glob;
-mod handshake;
-mod hops;
 mod keys;
 mod known_hosts;
 mod lines;
 mod privilege;
 mod program;
-mod proxy_command;
-mod relay;
-mod resolver;
-mod retry;
-mod route;
-mod scan;
 mod secrets;
-mod sessions;
 mod settings;
-mod shared;
 mod shell;
-mod stream;
-mod tunnel;
-mod wire;
 
 pub use config::{ConfigError, ConfigLine};
+pub use connect::connector::Connector;
+pub use connect::scan::{Offer, Server};
+pub use connect::shared::Shared;
 pub use connection::Connection;
-pub use connector::Connector;
-pub use environment::{Environment, SshConfig, Variables};
+pub use connection::tunnel::Tunnel;
+
 pub use error::{Fault, HostKeyError, PrivilegeError, SshError, TunnelError};
 pub use exec::{Exit, Input, Output, RunAs, RunOptions, Stream};
 pub use known_hosts::{ExpectedKeys, HostKey, KnownLine, Recorded, Standing};
 pub use program::Program;
-pub use scan::{Offer, Server};
+
+pub use environment::{Environment, SshConfig, Variables};
 pub use secrets::{Account, Candidate, Purpose, SecretError, Secrets, read_descriptor};
 pub use settings::{Origin, Setting, Settings};
-pub use shared::Shared;
+
 pub use shell::quote;
-pub use tunnel::Tunnel;

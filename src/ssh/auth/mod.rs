@@ -21,8 +21,8 @@ use russh::{MethodKind, MethodSet};
 use tokio::net::UnixStream;
 use tokio::time::{Instant, timeout_at};
 
+use super::connect::dial::Deadline;
 use super::connection::{Client, Ending};
-use super::dial::Deadline;
 use super::keys::{Identities, KeyRing};
 use super::secrets::{Account, Secrets};
 use super::settings::Settings;

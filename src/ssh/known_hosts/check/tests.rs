@@ -7,7 +7,7 @@ use russh::keys::PublicKey;
 
 use super::*;
 use crate::ssh::known_hosts::describe;
-use crate::ssh::resolver::Resolver;
+use crate::ssh::settings::resolver::Resolver;
 
 const A: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIB9dG4kjRhQTtWTVzd2t27+t0DEHBPW7iOD23TUiYLio";
 const B: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ";

@@ -14,7 +14,7 @@ const SPARE: usize = 16;
 
 /// The descriptors that connections may take.
 #[derive(Debug)]
-pub(super) struct Descriptors {
+pub(in crate::ssh) struct Descriptors {
     free: Arc<Semaphore>,
     /// How many connections there may be.
     most: usize,
@@ -40,13 +40,13 @@ impl Descriptors {
     }
 
     /// How many connections there may be.
-    pub(super) fn most(&self) -> usize {
+    pub(in crate::ssh) fn most(&self) -> usize {
         self.most
     }
 
     /// Wait until `count` are free, or all there are; they are taken until the permit is dropped. `on_short` is called by
     /// the first who has to wait, with what to tell the operator.
-    pub(super) async fn take(
+    pub(in crate::ssh) async fn take(
         &self,
         count: u32,
         on_short: impl FnOnce(String),
@@ -67,12 +67,12 @@ impl Descriptors {
     }
 
     /// Wait until somebody has had to wait.
-    pub(super) async fn short(&self) {
+    pub(in crate::ssh) async fn short(&self) {
         self.short.cancelled().await;
     }
 
     /// Whether somebody has had to wait.
-    pub(super) fn is_short(&self) -> bool {
+    pub(in crate::ssh) fn is_short(&self) -> bool {
         self.short.is_cancelled()
     }
 }

@@ -19,7 +19,7 @@ const COMPLAINTS: usize = 1024;
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// A running command. Dropping it ends it.
-pub(super) struct ProxyCommand {
+pub(in crate::ssh) struct ProxyCommand {
     child: Child,
     input: ChildStdin,
     output: ChildStdout,
@@ -29,17 +29,17 @@ pub(super) struct ProxyCommand {
 
 /// What a command has printed to standard error.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Complaints {
+pub(in crate::ssh) struct Complaints {
     text: Arc<Mutex<Vec<u8>>>,
     complete: CancellationToken,
 }
 
 impl ProxyCommand {
     /// File descriptors that it takes: three pipes and the process.
-    pub(super) const DESCRIPTORS: u32 = 4;
+    pub(in crate::ssh) const DESCRIPTORS: u32 = 4;
 
     /// Run `command`, whose tokens are expanded.
-    pub(super) fn start(command: &str) -> io::Result<(Self, Complaints)> {
+    pub(in crate::ssh) fn start(command: &str) -> io::Result<(Self, Complaints)> {
         let mut child = Command::new("sh")
             // As OpenSSH does, so that there is no shell between.
             .args(["-c", &format!("exec {command}")])
@@ -72,7 +72,7 @@ impl Drop for ProxyCommand {
 
 impl Complaints {
     /// The last of it, untrusted, once it is complete or soon.
-    pub(super) async fn last(&self) -> String {
+    pub(in crate::ssh) async fn last(&self) -> String {
         // What has come by then is what there is.
         let _ = timeout(LAST_WORDS, self.complete.cancelled()).await;
         let text = self.text.lock().unwrap_or_else(PoisonError::into_inner);

@@ -17,6 +17,9 @@
 //!   concern. Keywords about sessions, forwarding, algorithms and what is printed are checked for mistakes, and have no
 //!   effect.
 
+pub(super) mod resolver;
+pub(super) mod route;
+
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;

@@ -6,8 +6,8 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use super::connection::{CLOSED_HERE, Connection, WeakConnection};
-use super::error::SshError;
+use crate::ssh::connection::{CLOSED_HERE, Connection, WeakConnection};
+use crate::ssh::error::SshError;
 
 /// How long a failure that may pass is what everybody hears, before somebody's asking means another attempt.
 const FAILURE_KEPT: Duration = Duration::from_secs(60);

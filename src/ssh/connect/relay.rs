@@ -17,7 +17,7 @@ use russh::{Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::mpsc;
 
-use super::connection::Connection;
+use crate::ssh::connection::Connection;
 
 /// Most bytes that wait to be read: the windows of a good number of channels, 2 MiB each.
 const BACKLOG: usize = 64 * 1024 * 1024;
@@ -25,7 +25,7 @@ const BACKLOG: usize = 64 * 1024 * 1024;
 const PIECE: usize = 128;
 
 /// A byte stream through a jump host.
-pub(super) struct Relay {
+pub(in crate::ssh) struct Relay {
     pieces: mpsc::UnboundedReceiver<io::Result<Bytes>>,
     /// The piece being read.
     current: Bytes,
@@ -37,7 +37,7 @@ pub(super) struct Relay {
 
 impl Relay {
     /// Relay over `channel`, which was opened on `via`.
-    pub(super) fn new(channel: Channel<Msg>, via: Connection) -> Self {
+    pub(in crate::ssh) fn new(channel: Channel<Msg>, via: Connection) -> Self {
         let (reader, writer) = channel.split();
         let (sender, pieces) = mpsc::unbounded_channel();
         let backlog = Arc::new(AtomicUsize::new(0));

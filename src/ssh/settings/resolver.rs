@@ -2,13 +2,13 @@
 
 use crate::inventory::{Hop, SshSettings};
 
-use super::config::{Config, ConfigError, Query};
-use super::environment::Environment;
-use super::settings::{Layers, Origin, Setting, Settings, from_inventory};
+use super::{Layers, Origin, Setting, Settings, from_inventory};
+use crate::ssh::config::{Config, ConfigError, Query};
+use crate::ssh::environment::Environment;
 
 /// Resolves settings. What it reads on the workstation it reads once.
 #[derive(Debug, Default)]
-pub(super) struct Resolver {
+pub(in crate::ssh) struct Resolver {
     environment: Environment,
     config: Config,
 }
@@ -25,24 +25,24 @@ struct Request<'a> {
 
 impl Resolver {
     /// A resolver that has read nothing yet.
-    pub(super) fn new(environment: Environment) -> Self {
+    pub(in crate::ssh) fn new(environment: Environment) -> Self {
         Self { config: Config::new(environment.clone()), environment }
     }
 
     /// Whether resolving may take long: files are read, and what they say may ask for commands to be run.
-    pub(super) fn may_block(&self) -> bool {
+    pub(in crate::ssh) fn may_block(&self) -> bool {
         !self.config.is_empty()
     }
 
     /// Look for what is wrong with OpenSSH's configuration whatever the host.
-    pub(super) fn check(&self) -> Result<(), ConfigError> {
+    pub(in crate::ssh) fn check(&self) -> Result<(), ConfigError> {
         self.config.check()
     }
 
     /// The settings of the host that `written` is about and that an operator would reach by `ssh ADDRESS`.
     ///
     /// This may block: OpenSSH's configuration can ask for commands to be run.
-    pub(super) fn settings(
+    pub(in crate::ssh) fn settings(
         &self,
         address: &str,
         written: &SshSettings,
@@ -56,7 +56,7 @@ impl Resolver {
     /// Only the first of all is dialled from the workstation, by its `proxy_command` if it has one.
     ///
     /// This may block, too.
-    pub(super) fn way(
+    pub(in crate::ssh) fn way(
         &self,
         address: &str,
         written: &SshSettings,

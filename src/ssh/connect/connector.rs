@@ -8,26 +8,26 @@ use russh::client::{self, Handle};
 use russh::{Preferred, cipher};
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::auth::{self, Banner, Failure, Login};
-use super::config::ConfigError;
-use super::connection::{Client, Connection, Ending, Parts};
 use super::descriptors::Descriptors;
 use super::dial::{Deadline, Dialled, dial};
-use super::environment::Environment;
-use super::error::SshError;
 use super::handshake;
 use super::hops::Hops;
-use super::keys::KeyRing;
-use super::known_hosts::{HostKeyCheck, KnownHosts};
-use super::privilege::Privilege;
 use super::proxy_command::ProxyCommand;
-use super::resolver::Resolver;
 use super::retry::{self, Tried};
-use super::route::Route;
-use super::secrets::{Account, Secrets};
-use super::settings::Settings;
 use crate::inventory::Host;
 use crate::report::{Event, Reporter};
+use crate::ssh::auth::{self, Banner, Failure, Login};
+use crate::ssh::config::ConfigError;
+use crate::ssh::connection::{Client, Connection, Ending, Parts};
+use crate::ssh::environment::Environment;
+use crate::ssh::error::SshError;
+use crate::ssh::keys::KeyRing;
+use crate::ssh::known_hosts::{HostKeyCheck, KnownHosts};
+use crate::ssh::privilege::Privilege;
+use crate::ssh::secrets::{Account, Secrets};
+use crate::ssh::settings::Settings;
+use crate::ssh::settings::resolver::Resolver;
+use crate::ssh::settings::route::Route;
 
 /// Opens connections. Holds the key files and known_hosts files of a run, each read once, and the connections to jump
 /// hosts, each made once.
@@ -36,7 +36,7 @@ pub struct Connector {
     resolver: Arc<Resolver>,
     secrets: Arc<Secrets>,
     key_ring: KeyRing,
-    pub(super) known_hosts: Arc<KnownHosts>,
+    pub(in crate::ssh) known_hosts: Arc<KnownHosts>,
     hops: Hops,
     descriptors: Descriptors,
     reporter: Option<Reporter>,
@@ -124,7 +124,7 @@ impl Connector {
     }
 
     /// The way to `host`.
-    pub(super) async fn route(&self, host: &Host) -> Result<Route, SshError> {
+    pub(in crate::ssh) async fn route(&self, host: &Host) -> Result<Route, SshError> {
         if !self.resolver.may_block() {
             let (hops, host) = self.resolver.way(&host.address, &host.ssh)?;
             return Ok(Route::over(hops, host));
@@ -143,7 +143,11 @@ impl Connector {
     /// # Errors
     /// The server or a jump host cannot be reached. Only jump hosts have been tried several times: see
     /// [`Connector::persist`].
-    pub(super) async fn dial(&self, host: &str, route: &Route) -> Result<Dialled, SshError> {
+    pub(in crate::ssh) async fn dial(
+        &self,
+        host: &str,
+        route: &Route,
+    ) -> Result<Dialled, SshError> {
         let via = match &route.via {
             Some(via) => {
                 // A route may be any number of hops long.
@@ -169,7 +173,7 @@ impl Connector {
     }
 
     /// `attempt` to reach the host of `settings`, again and again where what keeps it from succeeding may pass.
-    pub(super) async fn persist<T, F>(
+    pub(in crate::ssh) async fn persist<T, F>(
         &self,
         host: &str,
         settings: &Settings,
@@ -298,7 +302,7 @@ impl Connector {
 }
 
 /// `error` of a server, or that of the jump host `via` where that was lost.
-pub(super) fn of_jump_host(via: Option<Connection>, error: SshError) -> SshError {
+pub(in crate::ssh) fn of_jump_host(via: Option<Connection>, error: SshError) -> SshError {
     match via {
         // Whatever it looks like from here, that is what happened.
         Some(via) if via.is_closed() && !matches!(error, SshError::HostKey(_)) => {
@@ -343,7 +347,7 @@ fn config(settings: &Settings, host_key: &HostKeyCheck) -> client::Config {
 }
 
 /// The algorithms to ask every server for. Those of host keys depend on the server.
-pub(super) fn preferred() -> Preferred {
+pub(in crate::ssh) fn preferred() -> Preferred {
     // AES-GCM takes 0.6 of the CPU time of ChaCha20 on anything with AES instructions.
     let ciphers = [cipher::AES_128_GCM, cipher::AES_256_GCM, cipher::CHACHA20_POLY1305];
     let rest = Preferred::DEFAULT.cipher.iter().copied();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::error::{Fault, SshError};
+use crate::ssh::error::{Fault, SshError};
 
 /// How one kind of failure is met.
 struct Plan {
@@ -33,18 +33,18 @@ const ASKED_FOR: Duration = Duration::from_secs(1);
 
 /// What has been tried.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Tried {
+pub(in crate::ssh) struct Tried {
     /// How often.
-    pub(super) attempts: u32,
+    pub(in crate::ssh) attempts: u32,
     /// How often at least, where nobody listens or answers.
-    pub(super) at_least: u32,
+    pub(in crate::ssh) at_least: u32,
     /// How long it took altogether.
-    pub(super) spent: Duration,
+    pub(in crate::ssh) spent: Duration,
 }
 
 /// How long to wait after an attempt that ended with `error`; `None` to give up. `random` is between 0 and 1 and spreads the
 /// pauses of hosts that failed at the same moment.
-pub(super) fn pause(error: &SshError, tried: Tried, random: f64) -> Option<Duration> {
+pub(in crate::ssh) fn pause(error: &SshError, tried: Tried, random: f64) -> Option<Duration> {
     let Tried { attempts, at_least, spent } = tried;
     let fault = fault(error);
     if attempts < at_least && matches!(fault, Fault::Refused | Fault::Silent) {

@@ -23,12 +23,12 @@ use super::proxy_command::Complaints;
 const GREETING: usize = 256;
 
 /// Bytes in both directions.
-pub(super) trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin {}
+pub(in crate::ssh) trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> ByteStream for T {}
 
 /// A byte stream that its [`Lifeline`] can cut.
-pub(super) struct Wire {
+pub(in crate::ssh) struct Wire {
     inner: Box<dyn ByteStream>,
     /// Ready once the wire is cut.
     cut: Pin<Box<WaitForCancellationFutureOwned>>,
@@ -49,7 +49,7 @@ struct Greeting(Arc<Mutex<Vec<u8>>>);
 
 /// Holds a [`Wire`]. Dropping it cuts the wire, which ends the session that runs over it and closes what is below.
 #[derive(Debug)]
-pub(super) struct Lifeline {
+pub(in crate::ssh) struct Lifeline {
     cut: CancellationToken,
     ended: CancellationToken,
     greeting: Greeting,
@@ -58,17 +58,17 @@ pub(super) struct Lifeline {
 
 /// What came over a [`Wire`] and about it, all of it untrusted.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Heard {
+pub(in crate::ssh) struct Heard {
     /// The first bytes the server sent; empty when it has said nothing.
-    pub(super) greeting: String,
+    pub(in crate::ssh) greeting: String,
     /// What the ProxyCommand on the way printed to standard error last; `None` where there is no such command.
-    pub(super) complaints: Option<String>,
+    pub(in crate::ssh) complaints: Option<String>,
 }
 
 impl Wire {
     /// A wire over `inner`. With `patience` it fails when the peer takes nothing for so long while there is something to
     /// send: a session that waits for that sends no keepalives, which would notice a dead peer otherwise.
-    pub(super) fn new(
+    pub(in crate::ssh) fn new(
         inner: impl ByteStream + 'static,
         patience: Option<Duration>,
     ) -> (Self, Lifeline) {
@@ -87,7 +87,7 @@ impl Wire {
     }
 
     /// The same, taking `room` until it is gone.
-    pub(super) fn in_room(self, room: Option<OwnedSemaphorePermit>) -> Self {
+    pub(in crate::ssh) fn in_room(self, room: Option<OwnedSemaphorePermit>) -> Self {
         Self { _room: room, ..self }
     }
 
@@ -124,23 +124,23 @@ impl Drop for Lifeline {
 
 impl Lifeline {
     /// Cut the wire now.
-    pub(super) fn cut(&self) {
+    pub(in crate::ssh) fn cut(&self) {
         self.cut.cancel();
     }
 
     /// Wait until whoever had the wire has dropped it.
-    pub(super) async fn ended(&self) {
+    pub(in crate::ssh) async fn ended(&self) {
         self.ended.cancelled().await;
     }
 
     /// The same for a wire over a process that complains.
-    pub(super) fn with_complaints(mut self, complaints: Complaints) -> Self {
+    pub(in crate::ssh) fn with_complaints(mut self, complaints: Complaints) -> Self {
         self.complaints = Some(complaints);
         self
     }
 
     /// What was heard so far. Last words are waited for, but not for long.
-    pub(super) async fn heard(&self) -> Heard {
+    pub(in crate::ssh) async fn heard(&self) -> Heard {
         let complaints = match &self.complaints {
             Some(complaints) => Some(complaints.last().await),
             None => None,

@@ -1,8 +1,8 @@
 //! Running commands that print more than anybody wants to hold.
 
-use super::connection::Connection;
-use super::error::SshError;
-use super::exec::{Input, Output, RunOptions, Stream};
+use super::Connection;
+use crate::ssh::error::SshError;
+use crate::ssh::exec::{Input, Output, RunOptions, Stream};
 
 impl Connection {
     /// Run `command` and hand standard output to `on_data` as it arrives, which says whether it wants more; the

@@ -9,26 +9,26 @@ use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::connection::{Connection, NotOpened};
-use super::error::{Fault, SshError};
 use super::proxy_command::ProxyCommand;
 use super::relay::Relay;
-use super::settings::Settings;
 use super::wire::{Lifeline, Wire};
+use crate::ssh::connection::{Connection, NotOpened};
+use crate::ssh::error::{Fault, SshError};
+use crate::ssh::settings::Settings;
 
 /// A way to a server that has not been spoken to.
-pub(super) struct Dialled {
-    pub(super) wire: Wire,
-    pub(super) lifeline: Lifeline,
+pub(in crate::ssh) struct Dialled {
+    pub(in crate::ssh) wire: Wire,
+    pub(in crate::ssh) lifeline: Lifeline,
     /// The jump host's connection that it goes through.
-    pub(super) via: Option<Connection>,
-    pub(super) deadline: Deadline,
+    pub(in crate::ssh) via: Option<Connection>,
+    pub(in crate::ssh) deadline: Deadline,
 }
 
 /// When a server must have let the user in.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Deadline {
-    pub(super) at: Instant,
+pub(in crate::ssh) struct Deadline {
+    pub(in crate::ssh) at: Instant,
     /// All the time there was.
     limit: Duration,
 }
@@ -39,14 +39,14 @@ impl Deadline {
     }
 
     /// What to say when it has passed.
-    pub(super) fn passed(&self, what: &str) -> String {
+    pub(in crate::ssh) fn passed(&self, what: &str) -> String {
         format!("{what} within {} s", self.limit.as_secs_f64())
     }
 }
 
 /// Open a stream to the server of `settings`: through `via`, by its ProxyCommand, or by TCP. It takes `room` until it is
 /// gone.
-pub(super) async fn dial(
+pub(in crate::ssh) async fn dial(
     settings: &Settings,
     via: Option<Connection>,
     room: Option<OwnedSemaphorePermit>,

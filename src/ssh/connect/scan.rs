@@ -10,16 +10,16 @@ use russh::keys::PublicKeyOrCertificate;
 use russh::{AlgorithmKind, Preferred};
 use tokio::time::timeout_at;
 
-use super::connection::{ClientError, Ending};
 use super::connector::{Connector, of_jump_host, preferred};
 use super::dial::Dialled;
-use super::error::{Fault, SshError};
 use super::handshake;
-use super::known_hosts::{
+use crate::inventory::Host;
+use crate::ssh::connection::{ClientError, Ending};
+use crate::ssh::error::{Fault, SshError};
+use crate::ssh::known_hosts::{
     self, ExpectedKeys, HostKey, HostKeyCheck, Recorded, Standing, same_type,
 };
-use super::route::Route;
-use crate::inventory::Host;
+use crate::ssh::settings::route::Route;
 
 /// A server whose host keys can be looked at: an inventory's host, or a jump host on the way to one.
 #[derive(Debug, Clone)]

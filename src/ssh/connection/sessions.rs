@@ -12,7 +12,7 @@ const MAX_SESSIONS: usize = 8;
 
 /// The sessions of a connection.
 #[derive(Debug)]
-pub(super) struct Sessions {
+pub(in crate::ssh) struct Sessions {
     free: Arc<Semaphore>,
     /// How many there may be, used or free.
     capacity: AtomicUsize,
@@ -21,7 +21,7 @@ pub(super) struct Sessions {
 }
 
 impl Sessions {
-    pub(super) fn new() -> Self {
+    pub(in crate::ssh) fn new() -> Self {
         Self {
             free: Arc::new(Semaphore::new(MAX_SESSIONS)),
             capacity: AtomicUsize::new(MAX_SESSIONS),
@@ -30,18 +30,21 @@ impl Sessions {
     }
 
     /// Wait for a free slot.
-    pub(super) async fn slot(&self) -> Result<OwnedSemaphorePermit, AcquireError> {
+    pub(in crate::ssh) async fn slot(&self) -> Result<OwnedSemaphorePermit, AcquireError> {
         Arc::clone(&self.free).acquire_owned().await
     }
 
     /// Wait until the server has been found to have room for one session only. Another one is wanted then.
-    pub(super) async fn crowded(&self) {
+    pub(in crate::ssh) async fn crowded(&self) {
         self.crowded.cancelled().await;
     }
 
     /// The server refused the session that was to take `slot`. Where others are open, one fewer may be from now on, and
     /// the slot is gone: wait for another. Otherwise it comes back.
-    pub(super) fn refused(&self, slot: OwnedSemaphorePermit) -> Option<OwnedSemaphorePermit> {
+    pub(in crate::ssh) fn refused(
+        &self,
+        slot: OwnedSemaphorePermit,
+    ) -> Option<OwnedSemaphorePermit> {
         let others = |capacity: usize| capacity - self.free.available_permits().min(capacity) > 1;
         let fewer = |capacity: usize| (capacity > 1 && others(capacity)).then(|| capacity - 1);
         match self.capacity.fetch_update(Ordering::SeqCst, Ordering::SeqCst, fewer) {

@@ -1,16 +1,16 @@
 //! What a handshake that failed means, told by how it failed and what the server had said by then. Pure.
 
-use super::connection::{CLOSED, ClientError, Ending, QUOTED};
 use super::dial::Deadline;
-use super::error::{Fault, SshError};
 use super::wire::Heard;
 use crate::report::printable_line;
+use crate::ssh::connection::{CLOSED, ClientError, Ending, QUOTED};
+use crate::ssh::error::{Fault, SshError};
 
 /// What OpenSSH's server says instead of its version when it does not take a connection now.
 const TURNED_AWAY: [&str; 2] = ["Exceeded MaxStartups", "Not allowed at this time"];
 
 /// Why there is no session after `error`.
-pub(super) fn error(
+pub(in crate::ssh) fn error(
     endpoint: String,
     error: ClientError,
     ending: &Ending,
@@ -24,7 +24,7 @@ pub(super) fn error(
 }
 
 /// There was none in time.
-pub(super) fn late(endpoint: String, deadline: Deadline, heard: &Heard) -> SshError {
+pub(in crate::ssh) fn late(endpoint: String, deadline: Deadline, heard: &Heard) -> SshError {
     let reason = deadline.passed("no SSH handshake");
     let reason = match heard.complaints.as_deref().and_then(last_line) {
         Some(last) => format!("{reason}; its ProxyCommand says: {last}"),

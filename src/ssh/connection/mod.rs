@@ -1,5 +1,9 @@
 //! An established connection: shared, watched, and able to open channels.
 
+pub(super) mod sessions;
+pub(super) mod stream;
+pub(super) mod tunnel;
+
 use std::fmt;
 use std::future::Future;
 use std::io;
@@ -14,13 +18,13 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::{sleep, timeout};
 
 use super::auth::Banner;
+use super::connect::wire::Lifeline;
+use super::connection::sessions::Sessions;
 use super::error::{HostKeyError, SshError};
 use super::exec::Marks;
 use super::known_hosts::HostKeyCheck;
 use super::privilege::Privilege;
-use super::sessions::Sessions;
 use super::settings::Settings;
-use super::wire::Lifeline;
 use crate::report::printable_line;
 
 /// Pauses in milliseconds before asking again for a session that was refused: the first ones for a server that has not

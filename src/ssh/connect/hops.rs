@@ -7,14 +7,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::future::join_all;
 
-use super::connection::Connection;
-use super::error::SshError;
-use super::route::Route;
 use super::shared::Shared;
+use crate::ssh::connection::Connection;
+use crate::ssh::error::SshError;
+use crate::ssh::settings::route::Route;
 
 /// Connections to jump hosts by the key of their [`Route`].
 #[derive(Debug, Default)]
-pub(super) struct Hops(Mutex<HashMap<String, Hop>>);
+pub(in crate::ssh) struct Hops(Mutex<HashMap<String, Hop>>);
 
 #[derive(Debug, Clone)]
 struct Hop {
@@ -25,7 +25,7 @@ struct Hop {
 
 impl Hops {
     /// The connection at the end of `route`, by `connect` where there is none.
-    pub(super) async fn get<F>(
+    pub(in crate::ssh) async fn get<F>(
         &self,
         route: &Route,
         connect: impl FnOnce() -> F,
@@ -46,7 +46,7 @@ impl Hops {
     }
 
     /// Close them all, those behind others first.
-    pub(super) async fn close(&self) {
+    pub(in crate::ssh) async fn close(&self) {
         let mut hops: Vec<Hop> = {
             let hops = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             hops.values().cloned().collect()

@@ -10,9 +10,9 @@ use russh::client::Msg;
 use russh::{ChannelOpenFailure, ChannelStream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::connection::{Connection, NotOpened};
-use super::error::{SshError, TunnelError};
-use super::known_hosts::endpoint;
+use super::{Connection, NotOpened};
+use crate::ssh::error::{SshError, TunnelError};
+use crate::ssh::known_hosts::endpoint;
 
 /// How long the server may take to connect where a tunnel leads.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(30);
