@@ -102,6 +102,11 @@ impl Running {
         }
     }
 
+    /// Whether it has come to its end already.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
     /// Send a signal by its name, for example INT.
     pub fn signal(&self, name: &str) {
         println!("  kill -{name}");

@@ -36,17 +36,22 @@ fn applies_survive_faults_at_phase_boundaries() {
     println!("{plan}");
     let mut fleet = Fleet::new(Lab::with_bare(&ALL));
     let cases = plan.cases(&fleet.moments());
-    let mut failed = Vec::new();
+    let (mut failed, mut late) = (Vec::new(), 0);
     for (number, case) in cases.iter().enumerate() {
         step(fleet.started, &format!("fault {} of {}: {case}", number + 1, cases.len()));
         let survived = catch_unwind(AssertUnwindSafe(|| fleet.survive(case)));
-        if survived.is_err() {
-            println!("NOT SURVIVED: {case}");
-            failed.push(case.to_string());
-            fleet.replace(case);
+        match survived {
+            Ok(true) => {}
+            Ok(false) => late += 1,
+            Err(_) => {
+                println!("NOT SURVIVED: {case}");
+                failed.push(case.to_string());
+                fleet.replace(case);
+            }
         }
     }
-    let (count, survived) = (cases.len(), cases.len() - failed.len());
+    let count = cases.len() - late;
+    let survived = count - failed.len();
     println!("{count} faults injected, {survived} survived; the same again: {plan}");
     assert!(failed.is_empty(), "not survived:\n{}", failed.join("\n"));
 
@@ -93,11 +98,11 @@ impl Fleet {
         moments_of(&founding.events(), &leaving.events())
     }
 
-    /// Run into a fault, and be well again after the next run.
-    fn survive(&mut self, case: &Case) {
+    /// Run into a fault, and be well again after the next run. Whether the fault came before the run had ended.
+    fn survive(&mut self, case: &Case) -> bool {
         let stage = case.at.stage;
         self.prepare(stage);
-        inject(&self.lab, &self.inventory, case);
+        let struck = inject(&self.lab, &self.inventory, case);
         files::are_whole(&self.lab);
         match stage {
             Stage::Founding => {
@@ -113,7 +118,8 @@ impl Fleet {
             }
         }
         nothing_is_left(&self.lab);
-        step(self.started, "survived");
+        step(self.started, if struck { "survived" } else { "the run had ended before" });
+        struck
     }
 
     /// The fleet as it must be for this. A host that joins is the one that has just left, or one that was lost.
@@ -171,8 +177,8 @@ fn phases_of(events: &[Value], host: &str) -> Vec<String> {
     of_host.map(|event| event["phase"].as_str().unwrap().to_owned()).collect()
 }
 
-/// Run into the fault, to the end, and take the fault away.
-fn inject(lab: &Lab, inventory: &Path, case: &Case) {
+/// Run into the fault, to the end, and take the fault away. A run that has ended before is none of the faults.
+fn inject(lab: &Lab, inventory: &Path, case: &Case) -> bool {
     let mut run = start(inventory, &case.at.stage.command());
     run.wait_for(&case.at.phase, |event| {
         event["kind"] == "phase_started"
@@ -180,6 +186,10 @@ fn inject(lab: &Lab, inventory: &Path, case: &Case) {
             && event["phase"] == case.at.phase.as_str()
     });
     std::thread::sleep(case.after);
+    if run.has_ended() {
+        run.wait().expect(0);
+        return false;
+    }
     case.fault.strike(lab, &run);
     let run = run.wait();
     case.fault.lift(lab);
@@ -187,6 +197,7 @@ fn inject(lab: &Lab, inventory: &Path, case: &Case) {
         println!("  {}: {}: {}", event["host"], event["phase"], event["error"]);
     }
     case.fault.judge(&run);
+    true
 }
 
 /// No Secret, no token, no lock, and no file that a run needs only on its way.
