@@ -11,7 +11,8 @@ use tokio::sync::OnceCell;
 use crate::cluster::Release;
 use crate::inventory::Role;
 use crate::kubernetes::objects::node;
-use crate::kubernetes::{ApiClient, Timing, drain, nodes};
+use crate::kubernetes::poll::Attempt;
+use crate::kubernetes::{ApiClient, ApiError, Poll, Timing, drain, nodes};
 use crate::phases::control_plane;
 use crate::phases::run::{HostState, Run};
 use crate::phases::{Context, Mode, PhaseError};
@@ -53,7 +54,7 @@ impl Living {
     ///
     /// # Errors
     /// What is not, in words for people.
-    pub async fn check(&self) -> Result<(), String> {
+    async fn check(&self) -> Result<(), String> {
         let once = self.api.with_timing(Timing::once(SHORT.request));
         once.probe("/readyz").await.map_err(|error| error.to_string())?;
         let Some(etcd) = &self.etcd else { return Ok(()) };
@@ -63,6 +64,22 @@ impl Living {
             true => Ok(()),
             false => Err(format!("etcd has no quorum: {tally}")),
         }
+    }
+
+    /// Wait until it is: an API server that has just started, or lost a member of etcd, takes a moment.
+    ///
+    /// # Errors
+    /// It is not within `timeout`.
+    pub async fn until_well(&self, context: &Context, timeout: Duration) -> Result<(), ApiError> {
+        let poll = Poll { timeout, interval: Duration::from_millis(500) };
+        let action = format!("see the cluster well without {}", context.host().name);
+        let check = || async {
+            Ok(match self.check().await {
+                Ok(()) => Attempt::Done(()),
+                Err(problem) => Attempt::NotYet(problem),
+            })
+        };
+        poll.until(&context.run.options().cancel, &action, check).await
     }
 }
 

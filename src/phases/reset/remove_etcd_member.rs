@@ -2,9 +2,11 @@
 //! not removed from a cluster that ends with it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::cluster::etcd_unit;
 use crate::inventory::Role;
+use crate::kubernetes::ApiError;
 use crate::node::ServiceAction;
 use crate::phases::etcd::member;
 use crate::phases::reset::cleanup_node::{remove_pods, unmount};
@@ -13,6 +15,9 @@ use crate::phases::{Context, Done, PhaseError, kubelet};
 use super::cluster::{self, Living, Standing};
 use super::etcd::Etcd;
 use super::quorum;
+
+/// How long a cluster may take to be well before nobody may leave it.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Run the phase.
 pub async fn run(context: Arc<Context>) -> Result<Done, PhaseError> {
@@ -55,8 +60,12 @@ async fn leave(context: &Context) -> Result<(), PhaseError> {
 
 async fn take_out(context: &Context, living: &Living, etcd: &Etcd) -> Result<(), PhaseError> {
     let host = &context.host().name;
-    living.check().await.map_err(|problem| {
-        PhaseError::State(format!("the cluster is not well, so {host} stays in it: {problem}"))
+    living.until_well(context, PATIENCE).await.map_err(|error| match error {
+        ApiError::Cancelled { .. } => PhaseError::Interrupted,
+        error => {
+            let problem = error.reason();
+            PhaseError::State(format!("the cluster is not well, so {host} stays in it: {problem}"))
+        }
     })?;
     let address = context.advertise_address().await?.to_string();
     let view = living.view.with_members(etcd.members().await?).with_address(host, address);
