@@ -143,15 +143,18 @@ const FILL: &str = "set -eu
     rm -rf \"$kept\"
     cat /dev/zero >/etc/kubernetes/ballast 2>/dev/null || true";
 
-/// The same files where they were before, with room.
+/// The same files where they were before, with room. Directories stay the ones that containers have mounted.
 const MAKE_ROOM: &str = "set -eu
     mountpoint -q /etc/kubernetes || exit 0
     rm -f /etc/kubernetes/ballast
     kept=$(mktemp -d)
     cp -a /etc/kubernetes/. \"$kept\"
     umount /etc/kubernetes
-    rm -rf /etc/kubernetes/* /etc/kubernetes/.fleetadm-*
-    cp -a \"$kept\"/. /etc/kubernetes/
+    cd /etc/kubernetes
+    find . -depth -mindepth 1 | while read -r path; do
+        [ -e \"$kept/$path\" ] || rm -rf \"$path\"
+    done
+    cp -a \"$kept\"/. .
     rm -rf \"$kept\"";
 
 /// Whatever the payload has begun, wherever it is.
