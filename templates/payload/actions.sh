@@ -699,7 +699,11 @@ sandboxes_by_ctr() {
 		for id in $ids; do say "removed container $id"; done
 		return
 	fi
-	end_tasks || die "some containers cannot be stopped"
+	find_init
+	# What containerd is stuck in ends when it begins anew.
+	end_tasks || {
+		[ "$init" != none ] && do_service restart containerd && end_tasks
+	} || die "some containers cannot be stopped"
 	failed=no
 	for id in $ids; do
 		# The network namespace that the CRI plugin made for a sandbox is named in its OCI spec.
@@ -713,7 +717,6 @@ sandboxes_by_ctr() {
 		fi
 	done
 	[ "$failed" = no ] || die "some containers cannot be removed"
-	find_init
 	if [ "$init" = none ]; then
 		warn "restart containerd: its CRI plugin still remembers the pods"
 	else
