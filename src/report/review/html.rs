@@ -11,7 +11,7 @@ use time::format_description::well_known::Rfc3339;
 
 use super::text::SHOWN_TIME;
 use super::{Fate, Review};
-use crate::report::page::{STYLE, hash, render, shown};
+use crate::report::page::{Looks, STYLE, render, shown};
 use crate::report::timeline::{PhaseTotal, critical_path, phase_totals};
 use crate::report::timings::{seconds, waited_for};
 use crate::report::{End, Span, printable_line};
@@ -31,23 +31,26 @@ const REASON_LIMIT: usize = 500;
 
 #[derive(Serialize)]
 struct Page {
-    style: String,
-    style_hash: String,
-    script: &'static str,
-    script_hash: String,
     title: String,
     verdict: String,
     tone: &'static str,
     began: String,
     began_shown: String,
     elapsed: String,
-    runs: Vec<[String; 4]>,
     counts: Vec<(usize, &'static str, &'static str)>,
     causes: Vec<ShownCause>,
-    path: Vec<[String; 5]>,
-    phases: Vec<[String; 6]>,
+    tables: Vec<Table>,
     left_out: usize,
     data: String,
+}
+
+#[derive(Serialize)]
+struct Table {
+    id: &'static str,
+    title: &'static str,
+    note: Option<&'static str>,
+    headings: &'static [&'static str],
+    rows: Vec<Vec<String>>,
 }
 
 #[derive(Serialize)]
@@ -80,22 +83,17 @@ impl Review {
         let (verdict, tone) = self.verdict();
         render(
             PAGE,
+            Looks { style: &style, script: SCRIPT },
             Page {
-                style_hash: hash(&style),
-                style,
-                script: SCRIPT,
-                script_hash: hash(SCRIPT),
                 title: shown(&self.command()),
                 verdict,
                 tone,
                 began,
                 began_shown,
                 elapsed: seconds(self.elapsed()),
-                runs: self.shown_runs(),
                 counts: self.counts(),
                 causes: self.shown_causes(),
-                path: path.iter().map(|place| path_row(&self.spans[*place])).collect(),
-                phases: phase_totals(&self.spans).iter().map(phase_row).collect(),
+                tables: self.tables(&path),
                 left_out,
                 data: in_script(&data),
             },
@@ -126,6 +124,35 @@ impl Review {
             (self.count(Fate::Well), "ok", "p"),
             (self.changes(), "changes", "t"),
         ]
+    }
+
+    /// The critical path and the phases, where there are any, and the runs.
+    fn tables(&self, path: &[usize]) -> Vec<Table> {
+        let path = Table {
+            id: "path",
+            title: "Critical path",
+            note: Some(
+                "The tasks that determined the end of the run, each begun when the one before had ended.",
+            ),
+            headings: &["Start", "Took", "Host", "Phase", "Waited for"],
+            rows: path.iter().map(|place| path_row(&self.spans[*place]).into()).collect(),
+        };
+        let phases = Table {
+            id: "phases",
+            title: "Phases",
+            note: None,
+            headings: &["Phase", "Tasks", "Failed", "Total", "Longest", "On"],
+            rows: phase_totals(&self.spans).iter().map(|total| phase_row(total).into()).collect(),
+        };
+        let runs = Table {
+            id: "runs",
+            title: if self.runs.len() > 1 { "Runs" } else { "Run" },
+            note: None,
+            headings: &["Name", "Inventory", "Selection", "End"],
+            rows: self.shown_runs().into_iter().map(Into::into).collect(),
+        };
+        let tasks = [path, phases].into_iter().filter(|table| !table.rows.is_empty());
+        tasks.chain([runs]).collect()
     }
 
     fn shown_runs(&self) -> Vec<[String; 4]> {

@@ -12,7 +12,7 @@ use time::macros::format_description;
 use super::matrix::Matrix;
 use super::{AssessedCheck, Assessment, causes, counted};
 use crate::report::Severity;
-use crate::report::page::{STYLE, hash, render, shown};
+use crate::report::page::{Looks, STYLE, render, shown};
 use crate::report::wrap::middle_cut;
 
 const PAGE: &str = include_str!("../../../../templates/report/page.html");
@@ -27,16 +27,12 @@ impl Assessment {
     /// # Errors
     /// The template is at fault; no data is.
     pub fn to_html(&self) -> Result<String, minijinja::Error> {
-        render(PAGE, page(self))
+        render(PAGE, Looks { style: STYLE, script: SCRIPT }, page(self))
     }
 }
 
 #[derive(Serialize)]
 struct Page<'a> {
-    style: &'static str,
-    style_hash: String,
-    script: &'static str,
-    script_hash: String,
     title: String,
     command: String,
     cluster: Option<String>,
@@ -144,10 +140,6 @@ fn page(assessment: &Assessment) -> Page<'_> {
     // Formatting fails only for years outside RFC 3339.
     let taken_shown = taken.to_offset(time::UtcOffset::UTC).format(shown_time).unwrap_or_default();
     Page {
-        style: STYLE,
-        style_hash: hash(STYLE),
-        script: SCRIPT,
-        script_hash: hash(SCRIPT),
         title: shown(&assessment.title()),
         command: shown(&assessment.command),
         cluster: assessment.cluster.as_deref().map(shown),
