@@ -40,7 +40,7 @@ impl Target {
     }
 
     /// The control planes to ask, in the inventory's order; at least one.
-    pub(super) fn control_planes(&self) -> &[Host] {
+    pub(super) fn control_planes(&self) -> &[Arc<Host>] {
         &self.inventory.hosts
     }
 
@@ -63,7 +63,7 @@ impl Target {
         &self,
         global: &Global,
         name: &'static str,
-        work: impl AsyncFn(&Task<'_>, &Arc<Run>) -> Result<(), PhaseError>,
+        work: impl AsyncFnOnce(&Task, &Arc<Run>) -> Result<(), PhaseError>,
     ) -> Result<u8, Failure> {
         self.step(Subject::Cluster, global, name, async |task, run| {
             tokio::select! {
@@ -79,14 +79,14 @@ impl Target {
         subject: Subject,
         global: &Global,
         name: &'static str,
-        work: impl AsyncFn(&Task<'_>, &Arc<Run>) -> Result<(), PhaseError>,
+        work: impl AsyncFnOnce(&Task, &Arc<Run>) -> Result<(), PhaseError>,
     ) -> Result<u8, Failure> {
         let hosts = &self.control_planes()[..1];
         let about = |reporter: Reporter, cancel: CancellationToken, connector| async move {
             let run = self.run(global, reporter.clone(), cancel.clone(), connector);
             let step =
                 Step { name, pace: global.pace(), timeout: global.timeout, cancel, reporter };
-            step.run(hosts, async |task| work(task, &run).await).await;
+            step.run_once(&hosts[0], async |task| work(task, &run).await).await;
             run.finish().await;
             Ok(())
         };

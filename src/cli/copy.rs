@@ -25,7 +25,7 @@ pub fn run(global: &Global, args: CopyArgs) -> Result<u8, Failure> {
         false => (CopyMode::Apply, "changed"),
     };
     let run_as = if args.become_root { RunAs::BecomeUser } else { RunAs::LoginUser };
-    let job = prepare(args).map_err(Failure::usage)?;
+    let job = Arc::new(prepare(args).map_err(Failure::usage)?);
     session::contact(
         global,
         "copy",
@@ -35,15 +35,18 @@ pub fn run(global: &Global, args: CopyArgs) -> Result<u8, Failure> {
             let (pace, timeout) = (global.pace(), global.timeout);
             let step = Step { name: "copy", pace, timeout, cancel, reporter };
             let fleet = Arc::new(Fleet::new(connector, pace.parallel));
-            step.run(hosts, async |task| {
-                // Held to the end, for it may be the only one who does.
-                let connection = fleet.connection(task.host).await?;
-                let link = Link::new(fleet.clone(), Arc::new(task.host.clone()));
-                let transport = SshTransport::new(link).run_as(run_as);
-                let result = job.run(&transport.with_limit(timeout), task, mode).await;
-                drop(connection);
-                fleet.disconnect(task.host).await;
-                result
+            step.run(hosts, |task| {
+                let (job, fleet) = (job.clone(), fleet.clone());
+                async move {
+                    // Held to the end, for it may be the only one who does.
+                    let connection = fleet.connection(&task.host).await?;
+                    let link = Link::new(fleet.clone(), task.host.clone());
+                    let transport = SshTransport::new(link).run_as(run_as);
+                    let result = job.run(&transport.with_limit(timeout), &task, mode).await;
+                    drop(connection);
+                    fleet.disconnect(&task.host).await;
+                    result
+                }
             })
             .await;
             fleet.close().await;
@@ -67,7 +70,7 @@ impl Job {
     async fn run(
         &self,
         transport: &SshTransport,
-        task: &Task<'_>,
+        task: &Task,
         mode: CopyMode,
     ) -> Result<(), CopyError> {
         match self {

@@ -1,9 +1,9 @@
 //! `fleetadm exec`: a command or a script of the workstation on the selected hosts.
 
-use std::collections::HashMap;
 use std::fs;
 use std::io::{Cursor, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::io::AsyncReadExt;
@@ -51,21 +51,22 @@ pub fn run(global: &Global, args: ExecArgs) -> Result<u8, Failure> {
     }
     let selected = session::select(global)?;
     let hosts = &selected.hosts;
-    let job = Job::new(global, &args)?;
+    let job = Arc::new(Job::new(global, &args)?);
     session::contact(global, "exec", hosts, None, |reporter, cancel, connector| async move {
         let (pace, timeout) = (global.pace(), global.timeout);
         let step = Step { name: "exec", pace, timeout, cancel, reporter };
-        let fleet = Fleet::new(connector, pace.parallel);
-        let places = hosts.iter().enumerate().map(|(place, host)| (host.name.as_str(), place));
-        let places: HashMap<&str, usize> = places.collect();
-        step.run(hosts, async |task| {
-            let result = job.run(&fleet, &places, task).await;
-            fleet.disconnect(task.host).await;
-            result
+        let fleet = Arc::new(Fleet::new(connector, pace.parallel));
+        step.run(hosts, |task| {
+            let (job, fleet) = (job.clone(), fleet.clone());
+            async move {
+                let result = job.run(&fleet, &task).await;
+                fleet.disconnect(&task.host).await;
+                result
+            }
         })
         .await;
-        if let Some(merge) = job.merge {
-            for event in merge.into_events(hosts) {
+        if let Some(merge) = &job.merge {
+            for event in merge.take_events(hosts) {
                 step.reporter.emit(event);
             }
         }
@@ -97,14 +98,9 @@ impl Job {
         })
     }
 
-    /// Run it on the host of `task`. `places` tells where each host is in the list.
-    async fn run(
-        &self,
-        fleet: &Fleet,
-        places: &HashMap<&str, usize>,
-        task: &Task<'_>,
-    ) -> Result<(), ExecError> {
-        let connection = fleet.connection(task.host).await?;
+    /// Run it on the host of `task`.
+    async fn run(&self, fleet: &Fleet, task: &Task) -> Result<(), ExecError> {
+        let connection = fleet.connection(&task.host).await?;
         let input = self.input.read().await?;
         let (command, options) = (&self.command, &self.options);
         let exit = match &self.merge {
@@ -113,8 +109,7 @@ impl Job {
                 task.paced(connection.run_lines(command, input, options, on_line)).await?
             }
             Some(merge) => {
-                let place = places.get(task.host.name.as_str()).copied();
-                let mut part = Part::new(merge, place.unwrap_or_default());
+                let mut part = Part::new(merge, task.place);
                 let on_line = |stream, line: &str| part.push(stream, line);
                 let exit = connection.run_lines(command, input, options, on_line).await?;
                 part.ended(exit.clone());

@@ -3,8 +3,7 @@
 mod catalogue;
 mod columns;
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use crate::fleet::{Fleet, Step, StepError, Task};
 use crate::inventory::Host;
@@ -55,29 +54,28 @@ pub fn run(global: &Global, args: FactsArgs) -> Result<u8, Failure> {
     if args.columns == ["help"] {
         return super::print(&columns::help());
     }
-    let shape = Shape::new(&args, global.output)?;
+    let shape = Arc::new(Shape::new(&args, global.output)?);
     let selected = session::select(global)?;
     let (hosts, cluster) = (&selected.hosts, selected.inventory.cluster.as_ref());
-    let request = FactsRequest {
+    let request = Arc::new(FactsRequest {
         cri_socket: cluster.and_then(|cluster| cluster.cri_socket.clone()),
         paths: cluster.map(|cluster| cluster.etcd.data_dir.clone()).into_iter().collect(),
         ..FactsRequest::default()
-    };
+    });
     session::contact(global, "facts", hosts, None, |reporter, cancel, connector| async move {
         let (pace, timeout) = (global.pace(), global.timeout);
         let step = Step { name: "facts", pace, timeout, cancel, reporter };
         let fleet = Arc::new(Fleet::new(connector, pace.parallel));
-        let found = Mutex::new(HashMap::new());
-        let found = || found.lock().unwrap_or_else(PoisonError::into_inner);
-        step.run(hosts, async |task| {
-            let result = gather(&fleet, task, &request).await;
-            fleet.disconnect(task.host).await;
-            let shown = shape.show(task.host, &result?)?;
-            found().insert(task.host.name.clone(), shown);
-            Ok::<(), Refused>(())
-        })
-        .await;
-        for event in shape.events(hosts, std::mem::take(&mut *found())) {
+        let found = step.run(hosts, |task| {
+            let (fleet, request, shape) = (fleet.clone(), request.clone(), shape.clone());
+            async move {
+                let result = gather(&fleet, &task, &request).await;
+                fleet.disconnect(&task.host).await;
+                Ok::<_, Refused>(shape.show(&task.host, &result?)?)
+            }
+        });
+        let found: Vec<Option<Shown>> = found.await.into_iter().map(|found| found?.ok()).collect();
+        for event in shape.events(hosts, found) {
             step.reporter.emit(event);
         }
         fleet.close().await;
@@ -85,12 +83,8 @@ pub fn run(global: &Global, args: FactsArgs) -> Result<u8, Failure> {
     })
 }
 
-async fn gather(
-    fleet: &Arc<Fleet>,
-    task: &Task<'_>,
-    request: &FactsRequest,
-) -> Result<Facts, Refused> {
-    let node = session::onlooker(fleet, task.host).await?;
+async fn gather(fleet: &Arc<Fleet>, task: &Task, request: &FactsRequest) -> Result<Facts, Refused> {
+    let node = session::onlooker(fleet, &task.host).await?;
     Ok(node.facts(request).await?)
 }
 
@@ -129,10 +123,10 @@ impl Shape {
     }
 
     /// What to tell when all hosts are done.
-    fn events(&self, hosts: &[Host], mut found: HashMap<String, Shown>) -> Vec<Event> {
+    fn events(&self, hosts: &[Arc<Host>], found: Vec<Option<Shown>>) -> Vec<Event> {
         let (mut rows, mut events) = (Vec::new(), Vec::new());
-        for host in hosts {
-            match found.remove(&host.name) {
+        for (host, shown) in hosts.iter().zip(found) {
+            match shown {
                 Some(Shown::Cells(cells)) => rows.push(cells),
                 Some(Shown::Json(facts)) => {
                     events.push(Event::Facts { host: host.name.clone(), facts });

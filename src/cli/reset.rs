@@ -1,6 +1,7 @@
 //! `fleetadm reset`: the selected hosts leave the cluster, or the whole cluster ends.
 
 use std::io::{BufRead, IsTerminal, Write};
+use std::sync::Arc;
 
 use crate::inventory::{self, Host, fold_hosts};
 use crate::workflow::{self, RESET, Scope};
@@ -35,7 +36,7 @@ pub fn run(global: &Global, args: ResetArgs) -> Result<u8, Failure> {
 }
 
 /// Ask on the terminal; without one nothing is destroyed unasked.
-fn confirm(global: &Global, hosts: &[Host]) -> Result<bool, Failure> {
+fn confirm(global: &Global, hosts: &[Arc<Host>]) -> Result<bool, Failure> {
     let names: Vec<&str> = hosts.iter().map(|host| host.name.as_str()).collect();
     let silent = if inventory::is_standard_input(&global.inventory) {
         Some("the inventory comes on standard input, where the answer would have to come from")

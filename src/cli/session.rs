@@ -36,7 +36,7 @@ pub struct Selected {
     /// The whole inventory.
     pub inventory: Arc<Inventory>,
     /// The hosts `--limit` and `--shard` leave, in inventory order.
-    pub hosts: Vec<Host>,
+    pub hosts: Vec<Arc<Host>>,
 }
 
 impl Selected {
@@ -166,8 +166,8 @@ pub fn connector(global: &Global) -> Result<Connector, Failure> {
 ///
 /// # Errors
 /// The host cannot be reached.
-pub async fn onlooker(fleet: &Arc<Fleet>, host: &Host) -> Result<Node, SshError> {
-    let link = Link::new(fleet.clone(), Arc::new(host.clone()));
+pub async fn onlooker(fleet: &Arc<Fleet>, host: &Arc<Host>) -> Result<Node, SshError> {
+    let link = Link::new(fleet.clone(), host.clone());
     link.connection().await?;
     // A dry run is what leaves no trace.
     Ok(Node::new(&host.name, Arc::new(SshTransport::new(link)), Mode::DryRun))
@@ -194,7 +194,7 @@ pub enum Subject {
 pub fn contact<F, Fut>(
     global: &Global,
     command: &str,
-    hosts: &[Host],
+    hosts: &[Arc<Host>],
     changes: Option<&'static str>,
     work: F,
 ) -> Result<u8, Failure>
@@ -210,7 +210,7 @@ pub fn contact_about<F, Fut>(
     subject: Subject,
     global: &Global,
     command: &str,
-    hosts: &[Host],
+    hosts: &[Arc<Host>],
     changes: Option<&'static str>,
     work: F,
 ) -> Result<u8, Failure>

@@ -1,7 +1,6 @@
 //! `fleetadm status`: what runs where, against what the inventory says.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
@@ -28,15 +27,12 @@ const CELL: usize = 1000;
 
 /// A host that is not as it should be.
 #[derive(Debug, thiserror::Error)]
-#[error("{text}")]
-struct Deviates {
-    text: String,
-    unreachable: bool,
-}
+#[error("{}", .0.findings.join("; "))]
+struct Deviates(Box<HostStatus>);
 
 impl StepError for Deviates {
     fn is_unreachable(&self) -> bool {
-        self.unreachable
+        !self.0.reachable
     }
 }
 
@@ -47,7 +43,7 @@ pub fn run(global: &Global) -> Result<u8, Failure> {
     let inventory = selected.inventory;
     let hosts = &selected.hosts;
     // What is said of the cluster, and of its Nodes, they say, selected or not.
-    let is_asked = |host: &&Host| {
+    let is_asked = |host: &&Arc<Host>| {
         host.role != Role::Worker && !hosts.iter().any(|other| other.name == host.name)
     };
     let all = hosts.iter().chain(inventory.hosts.iter().filter(is_asked)).cloned().collect();
@@ -58,25 +54,26 @@ pub fn run(global: &Global) -> Result<u8, Failure> {
         let options =
             RunOptions { mode: Mode::DryRun, ..RunOptions::new(cancel.clone(), reporter.clone()) };
         let run = Arc::new(Run::new(inventory.clone(), all, cluster, fleet.clone(), options));
-        let survey = Survey::new(run.clone());
+        let survey = Arc::new(Survey::new(run.clone()));
         let step = Step { name: "status", pace, timeout, cancel, reporter };
-        let found = Mutex::new(HashMap::new());
-        let found = || found.lock().unwrap_or_else(PoisonError::into_inner);
-        step.run(hosts, async |task| {
-            let status = survey.host(&task.host.name).await;
-            if task.host.role == Role::Worker {
-                fleet.disconnect(task.host).await;
+        let found = step.run(hosts, |task| {
+            let (survey, fleet) = (survey.clone(), fleet.clone());
+            async move {
+                let status = survey.host(&task.host.name).await;
+                if task.host.role == Role::Worker {
+                    fleet.disconnect(&task.host).await;
+                }
+                status.map(judged).transpose()
             }
-            let Some(status) = status else { return Ok(()) };
-            let deviates = deviates(&status);
-            found().insert(task.host.name.clone(), status);
-            deviates.map_or(Ok(()), Err)
-        })
-        .await;
-        let mut found = std::mem::take(&mut *found());
+        });
+        let status = |found: Option<Result<_, Deviates>>| match found? {
+            Ok(status) => status,
+            Err(Deviates(status)) => Some(*status),
+        };
         let statuses: Vec<HostStatus> = hosts
             .iter()
-            .map(|host| found.remove(&host.name).unwrap_or_else(|| HostStatus::unseen(host)))
+            .zip(found.await)
+            .map(|(host, found)| status(found).unwrap_or_else(|| HostStatus::unseen(host)))
             .collect();
         let cluster = survey.cluster_so_far();
         for event in events(&statuses, cluster.as_ref()) {
@@ -104,13 +101,13 @@ pub fn run(global: &Global) -> Result<u8, Failure> {
     })
 }
 
-fn first_asked(hosts: &[Host]) -> Option<&str> {
+fn first_asked(hosts: &[Arc<Host>]) -> Option<&str> {
     hosts.iter().find(|host| host.role == Role::ControlPlane).map(|host| host.name.as_str())
 }
 
-fn deviates(status: &HostStatus) -> Option<Deviates> {
-    let text = status.findings.join("; ");
-    (!text.is_empty()).then_some(Deviates { text, unreachable: !status.reachable })
+/// The status, as an error where something was found.
+fn judged(status: HostStatus) -> Result<HostStatus, Deviates> {
+    if status.findings.is_empty() { Ok(status) } else { Err(Deviates(Box::new(status))) }
 }
 
 fn events(statuses: &[HostStatus], cluster: Option<&ClusterStatus>) -> Vec<Event> {
@@ -250,7 +247,7 @@ mod tests {
             std::path::Path::new("/"),
             "x.toml",
         );
-        hosts.unwrap().hosts.iter().map(HostStatus::unseen).collect()
+        hosts.unwrap().hosts.iter().map(|host| HostStatus::unseen(host)).collect()
     }
 
     fn well(status: &mut HostStatus) {
@@ -381,11 +378,11 @@ mod tests {
     #[test]
     fn a_host_fails_by_what_was_found() {
         let mut status = hosts().swap_remove(0);
-        assert!(deviates(&status).is_none());
+        assert!(judged(status.clone()).is_ok());
         status.findings = vec!["a".to_owned(), "b".to_owned()];
-        let error = deviates(&status).unwrap();
+        let error = judged(status.clone()).unwrap_err();
         assert!(error.is_unreachable() && error.to_string() == "a; b");
         status.reachable = true;
-        assert!(!deviates(&status).unwrap().is_unreachable());
+        assert!(!judged(status).unwrap_err().is_unreachable());
     }
 }

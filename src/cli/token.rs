@@ -16,7 +16,7 @@ use crate::kubernetes::objects::upload_certs::CertificateKey;
 use crate::kubernetes::tokens::{LiveToken, expiry};
 use crate::phases::PhaseError;
 use crate::phases::access::tokens;
-use crate::report::{Event, aligned, printable_line};
+use crate::report::{Event, aligned, escaped_json, printable_line};
 
 use super::args::{Global, OutputFormat, TokenCommand, TokenCreateArgs, TokenFormat, TokenUsage};
 use super::ask::Target;
@@ -139,7 +139,9 @@ fn list(global: &Global, format: Option<TokenFormat>) -> Result<u8, Failure> {
         let secret = match format.unwrap_or(TokenFormat::Table) {
             TokenFormat::Table => table(&tokens, OffsetDateTime::now_utc()),
             TokenFormat::Json => documents("\n", |value| {
-                serde_json::to_string_pretty(value).map_err(|error| unwritten(&error))
+                let text =
+                    serde_json::to_string_pretty(value).map_err(|error| unwritten(&error))?;
+                Ok(escaped_json(&Zeroizing::new(text)).to_string())
             })?,
             TokenFormat::Yaml => documents("---\n", |value| {
                 serde_saphyr::to_string(value).map_err(|error| unwritten(&error))

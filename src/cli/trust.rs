@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::fleet::{Consent, Trust, Unconfirmed};
 use crate::inventory::{Host, Place, SshSettings, Written};
@@ -18,7 +19,7 @@ pub fn run(global: &Global, args: TrustArgs) -> Result<u8, Failure> {
     if let Some(file) = &args.known_hosts {
         let file = std::path::absolute(file)
             .map_err(|error| Failure::usage(format!("--known-hosts: {error}")))?;
-        selected.hosts.iter_mut().for_each(|host| look_in(&file, host));
+        selected.hosts.iter_mut().for_each(|host| look_in(&file, Arc::make_mut(host)));
     }
     let hosts = &selected.hosts;
     let parallel = usize::from(global.parallel);

@@ -4,11 +4,13 @@
 mod check;
 pub mod defaults;
 mod documents;
+mod fields;
 mod inventory;
 mod migrate;
 mod nodes;
 mod rules;
 mod schema;
+mod values;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;

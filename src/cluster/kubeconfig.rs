@@ -5,6 +5,7 @@
 
 mod document;
 mod merge;
+mod model;
 
 use std::collections::BTreeMap;
 
@@ -12,11 +13,11 @@ use secrecy::SecretString;
 use time::{Duration, OffsetDateTime};
 use zeroize::Zeroizing;
 
-pub use document::{
-    Cluster, Context, Kubeconfig, MAX_BYTES, NamedCluster, NamedContext, NamedUser, Preferences,
-    Secret, User,
-};
+pub use document::MAX_BYTES;
 pub use merge::{Conflict, Merge, OperatorsFile};
+pub use model::{
+    Cluster, Context, Kubeconfig, NamedCluster, NamedContext, NamedUser, Preferences, Secret, User,
+};
 
 use crate::pki::{self, Authority, Certificate, ClientCertificate, KeyPool, validity_warning};
 

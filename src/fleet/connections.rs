@@ -4,10 +4,9 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use futures::FutureExt as _;
 use futures::future::join_all;
 use tokio::sync::Semaphore;
-use tokio::task::JoinError;
-use tokio_util::task::AbortOnDropHandle;
 
 use crate::inventory::Host;
 use crate::ssh::{Connection, Connector, Shared, SshError};
@@ -22,7 +21,7 @@ const CONNECTING: usize = 256;
 /// asks within the next minute.
 #[derive(Debug)]
 pub struct Fleet {
-    connector: Arc<Connector>,
+    connector: Connector,
     /// How many connections are being set up at any time.
     connecting: Semaphore,
     connections: Mutex<HashMap<String, Arc<Shared>>>,
@@ -34,7 +33,7 @@ impl Fleet {
     /// A fleet without connections that sets up at most `parallel` of them at a time, and never more than 256.
     pub fn new(connector: Connector, parallel: usize) -> Self {
         Self {
-            connector: Arc::new(connector),
+            connector,
             connecting: Semaphore::new(parallel.clamp(1, CONNECTING)),
             connections: Mutex::new(HashMap::new()),
             frugal: AtomicBool::new(false),
@@ -50,16 +49,15 @@ impl Fleet {
         let connect = || async {
             // The semaphore is never closed; without a permit there is only no bound.
             let _permit = self.connecting.acquire().await.ok();
-            // In a task of its own: whoever wants connections to many hosts would be woken for every packet of each.
-            let (connector, host) = (Arc::clone(&self.connector), host.clone());
-            let task = tokio::spawn(async move { connector.connect(&host).await });
-            let mut connecting = AbortOnDropHandle::new(task);
+            // What is handed from future to future by value takes its room once in each; and whoever needs a
+            // connection would have all of SSH in the type of its future, which the compiler does not follow that far.
+            let mut connecting = self.connector.connect(host).boxed();
             tokio::select! {
                 biased;
-                connected = &mut connecting => return connected.unwrap_or_else(|error| Err(broken(&error))),
+                connected = &mut connecting => return connected,
                 () = self.connector.crowded() => self.be_frugal(),
             }
-            connecting.await.unwrap_or_else(|error| Err(broken(&error)))
+            connecting.await
         };
         connection.get(|| !self.connector.is_crowded(), connect).await
     }
@@ -99,11 +97,6 @@ impl Fleet {
         join_all(connections.iter().map(|connection| connection.close())).await;
         self.connector.close().await;
     }
-}
-
-/// A task that connects ends early only by a fault of its own, or with the runtime.
-fn broken(error: &JoinError) -> SshError {
-    SshError::Lost { reason: format!("connecting broke off: {error}") }
 }
 
 /// The connection to one host of a fleet, whichever it is by the time it is needed.

@@ -3,6 +3,7 @@
 //! What is kept of a host is bounded, and what is kept of all; what goes beyond still counts when outputs are compared.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -169,9 +170,9 @@ impl Merge {
 
     /// A block for each group, the largest first, so that what is out of the ordinary comes last; groups of the same
     /// size in the order of `hosts`.
-    pub fn into_events(self, hosts: &[Host]) -> Vec<Event> {
-        let groups = self.groups.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let mut groups: Vec<(Key, Group)> = groups.into_iter().collect();
+    pub fn take_events(&self, hosts: &[Arc<Host>]) -> Vec<Event> {
+        let groups = || self.groups.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut groups: Vec<(Key, Group)> = std::mem::take(&mut *groups()).into_iter().collect();
         for (_, group) in &mut groups {
             group.hosts.sort_unstable();
         }
@@ -216,7 +217,7 @@ mod tests {
             }
             other => panic!("{other:?}"),
         };
-        merge.into_events(&hosts(count)).into_iter().map(show).collect()
+        merge.take_events(&hosts(count)).into_iter().map(show).collect()
     }
 
     #[test]
@@ -270,7 +271,7 @@ mod tests {
         for (host, last) in ["same", "same", "other"].into_iter().enumerate() {
             merge.add(host, of(last), Some(&Exit::Code(0)));
         }
-        let events = merge.into_events(&hosts(3));
+        let events = merge.take_events(&hosts(3));
         assert_eq!(events.len(), 2);
         for event in events {
             let Event::Merged { stdout, left_out, .. } = event else { panic!("{event:?}") };
@@ -317,7 +318,7 @@ mod tests {
             }
             let mut seen = Vec::new();
             let mut sizes = Vec::new();
-            for event in merge.into_events(&hosts(printed.len())) {
+            for event in merge.take_events(&hosts(printed.len())) {
                 let Event::Merged { hosts, stdout, .. } = event else { panic!("{event:?}") };
                 for name in &hosts {
                     let host: usize = name.trim_start_matches("node-").parse().unwrap();

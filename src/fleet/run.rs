@@ -8,7 +8,6 @@ use futures::stream;
 use tokio_util::sync::CancellationToken;
 
 use super::pace::Pace;
-use crate::inventory::Host;
 
 /// What became of the work on one host.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,33 +22,32 @@ pub enum Outcome<T, E> {
     NotStarted(String),
 }
 
-/// Run `work` for each host at the given pace; outcomes come in the order of `hosts`. `on_batch` is told the
-/// hosts of each batch, as indices, before it begins.
+/// Run `work` for each host, which is told by its place among them, too, at the given pace; outcomes come in the order of
+/// `hosts`. `on_batch` is told the hosts of each batch, as indices, before it begins.
 ///
 /// Once `cancel` is triggered or too many hosts failed, no more work begins. What has begun is left to
 /// finish: `work` decides whether it watches the token itself.
-pub async fn run_all<'a, T, E, F>(
-    hosts: impl IntoIterator<Item = &'a Host>,
+pub async fn run_all<'a, H, T, E, F>(
+    hosts: &'a [H],
     pace: &Pace,
     cancel: &CancellationToken,
     mut on_batch: impl FnMut(Range<usize>),
-    work: impl Fn(&'a Host) -> F,
-) -> Vec<(&'a Host, Outcome<T, E>)>
+    work: impl Fn(usize, &'a H) -> F,
+) -> Vec<(&'a H, Outcome<T, E>)>
 where
     F: Future<Output = Result<T, E>>,
 {
-    let hosts: Vec<&Host> = hosts.into_iter().collect();
     let budget = Mutex::new(pace.budget(hosts.len()));
     let budget = || budget.lock().unwrap_or_else(PoisonError::into_inner);
     let work = &work;
     let on_host = |index: usize| {
-        let host = hosts[index];
+        let host = &hosts[index];
         async move {
             let refused = budget().used_up();
             let outcome = match refused {
                 _ if cancel.is_cancelled() => Outcome::Cancelled,
                 Some(reason) => Outcome::NotStarted(reason),
-                None => work(host).await.map_or_else(Outcome::Failed, Outcome::Done),
+                None => work(index, host).await.map_or_else(Outcome::Failed, Outcome::Done),
             };
             if let Outcome::Failed(_) = outcome {
                 budget().host_failed();
@@ -72,6 +70,7 @@ where
 #[cfg(test)]
 pub(super) mod tests {
     use std::collections::BTreeMap;
+    use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::time::Duration;
 
@@ -79,9 +78,9 @@ pub(super) mod tests {
 
     use super::*;
     use crate::fleet::Share;
-    use crate::inventory::{Role, SshSettings};
+    use crate::inventory::{Host, Role, SshSettings};
 
-    pub(in crate::fleet) fn hosts(count: usize) -> Vec<Host> {
+    pub(in crate::fleet) fn hosts(count: usize) -> Vec<Arc<Host>> {
         let host = |index: usize| Host {
             name: format!("node-{index}"),
             address: "127.0.0.1".to_owned(),
@@ -94,7 +93,7 @@ pub(super) mod tests {
             ssh: SshSettings::default(),
             vars: serde_json::Map::new(),
         };
-        (0..count).map(host).collect()
+        (0..count).map(|index| Arc::new(host(index))).collect()
     }
 
     #[tokio::test]
@@ -107,7 +106,7 @@ pub(super) mod tests {
             &pace,
             &cancel,
             |_| {},
-            async |host| {
+            async |_, host| {
                 most.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
                 // Later hosts finish sooner, so that finishing order differs from host order.
                 let index: u64 = host.name.trim_start_matches("node-").parse().unwrap();
@@ -135,7 +134,7 @@ pub(super) mod tests {
             &Pace::parallel(2),
             &cancel,
             |_| {},
-            async |host| {
+            async |_, host| {
                 if host.name == "node-0" {
                     cancel.cancel();
                 }
@@ -160,7 +159,7 @@ pub(super) mod tests {
             assert_eq!(running.load(Ordering::SeqCst), 0);
             batches.push(batch);
         };
-        let outcomes = run_all(&hosts, &pace, &cancel, announce, async |_| {
+        let outcomes = run_all(&hosts, &pace, &cancel, announce, async |_, _| {
             most.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
             sleep(Duration::from_millis(5)).await;
             running.fetch_sub(1, Ordering::SeqCst);
@@ -187,7 +186,7 @@ pub(super) mod tests {
             &pace,
             &cancel,
             |_| batches += 1,
-            async |host| {
+            async |_, host| {
                 let index: usize = host.name.trim_start_matches("node-").parse().unwrap();
                 sleep(Duration::from_millis(2)).await;
                 if index % 3 == 1 { Err(()) } else { Ok(()) }
@@ -212,7 +211,7 @@ pub(super) mod tests {
         let hosts = hosts(5);
         let pace = Pace { max_failures: Some(Share::Count(0)), ..Pace::parallel(2) };
         let cancel = CancellationToken::new();
-        let outcomes = run_all(&hosts, &pace, &cancel, |_| {}, async |_| Err::<(), _>(())).await;
+        let outcomes = run_all(&hosts, &pace, &cancel, |_| {}, async |_, _| Err::<(), _>(())).await;
         let begun = outcomes.iter().filter(|(_, outcome)| *outcome == Outcome::Failed(())).count();
         assert_eq!(begun, 1);
     }

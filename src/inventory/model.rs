@@ -24,7 +24,7 @@ pub struct Inventory {
     pub cluster: Option<ClusterSection>,
     /// Hosts in document order, ranges expanded. Names are unique, and so are addresses together with
     /// the SSH port, and advertise addresses.
-    pub hosts: Vec<Host>,
+    pub hosts: Vec<Arc<Host>>,
     /// `[jump_hosts.NAME]`, by name.
     pub jump_hosts: BTreeMap<String, JumpHost>,
     /// `[artifacts]`.

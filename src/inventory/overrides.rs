@@ -1,6 +1,7 @@
 //! What the command line says about reaching hosts, above everything written.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use super::document::Ssh;
 use super::error::{Fault, InventoryError, Mistakes, Problems, quoted};
@@ -27,7 +28,7 @@ impl Inventory {
             settings.add(&read(assignment, &tables)?);
         }
         for host in &mut self.hosts {
-            host.ssh.add(&settings);
+            Arc::make_mut(host).ssh.add(&settings);
         }
         Ok(())
     }

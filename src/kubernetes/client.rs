@@ -14,7 +14,7 @@ use hyper_util::client::legacy;
 use hyper_util::rt::TokioExecutor;
 use kube::client::ConfigExt as _;
 use secrecy::SecretString;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::time::{Instant, sleep, timeout};
 use tower::Layer as _;
 use zeroize::Zeroizing;
@@ -205,6 +205,23 @@ impl ApiClient {
             body: None,
         };
         Ok(absent_as_none(self.send(&call).await)?.is_some())
+    }
+
+    /// Delete this very object, and none that has its name by the time the request arrives: one that was given up may still
+    /// be on its way when the network comes back. `false` when it did not exist any more.
+    pub async fn delete_exactly(&self, key: &ObjectKey, uid: &str) -> Result<bool, ApiError> {
+        let options = json!({
+            "apiVersion": "v1",
+            "kind": "DeleteOptions",
+            "preconditions": {"uid": uid},
+        });
+        let call =
+            Call::with_body(Method::DELETE, format!("delete {key}"), key.path(), JSON, &options);
+        match absent_as_none(self.send(&call).await) {
+            // Another one has its name.
+            Err(error) if error.status() == Some(409) => Ok(false),
+            deleted => Ok(deleted?.is_some()),
+        }
     }
 
     /// One GET of a plain-text endpoint such as `/livez`, without retries.

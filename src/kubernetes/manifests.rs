@@ -14,11 +14,15 @@ use super::apply::{Applied, Change, content, diff};
 use super::client::{ApiClient, Call, absent_as_none, percent_encoded};
 use super::error::ApiError;
 use super::object::{to_yaml, withhold};
+use super::objects::{KUBE_PUBLIC, KUBE_SYSTEM};
 
 /// Who the API server remembers as the owner of applied fields.
 pub const FIELD_MANAGER: &str = "fleetadm";
 
 const DEFAULT_NAMESPACE: &str = "default";
+
+/// The namespaces an API server makes by itself. One that has just started answers before it has.
+const OWN_NAMESPACES: [&str; 4] = [DEFAULT_NAMESPACE, KUBE_SYSTEM, KUBE_PUBLIC, "kube-node-lease"];
 
 /// One object of a manifest.
 #[derive(Clone)]
@@ -121,12 +125,17 @@ impl Document {
         format!("/{root}/{}", self.api_version)
     }
 
+    /// Where it is if its kind has namespaces at all.
+    fn namespace(&self) -> &str {
+        self.namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE)
+    }
+
     fn path(&self, resource: &Resource) -> String {
         let (collection, plural) = (self.collection(), &resource.plural);
         let name = percent_encoded(&self.name);
         if resource.namespaced {
-            let namespace = self.namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE);
-            format!("{collection}/namespaces/{}/{plural}/{name}", percent_encoded(namespace))
+            let namespace = percent_encoded(self.namespace());
+            format!("{collection}/namespaces/{namespace}/{plural}/{name}")
         } else {
             format!("{collection}/{plural}/{name}")
         }
@@ -197,15 +206,17 @@ impl<'a> Session<'a> {
     async fn apply(&mut self, document: &Document) -> Result<Applied, ApiError> {
         let timing = self.client.timing();
         let start = Instant::now();
+        let namespace_may_come = OWN_NAMESPACES.contains(&document.namespace());
         loop {
             let result = self.try_apply(document).await;
-            let again = self.brings_definitions
-                && start.elapsed() + timing.interval < timing.total
-                && match &result {
-                    Ok(None) => true,
-                    Err(error) => error.status() == Some(404),
-                    Ok(Some(_)) => false,
-                };
+            let may_come = match &result {
+                Ok(None) => self.brings_definitions,
+                Err(error) if error.status() == Some(404) => {
+                    self.brings_definitions || namespace_may_come
+                }
+                _ => false,
+            };
+            let again = may_come && start.elapsed() + timing.interval < timing.total;
             if !again {
                 return result?.ok_or_else(|| ApiError::Object {
                     problem: format!(

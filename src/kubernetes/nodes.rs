@@ -50,7 +50,16 @@ pub async fn mark(client: &ApiClient, name: &str, marks: &NodeMarks) -> Result<A
     }
 }
 
-/// Delete the Node object; `false` when there was none.
+/// Delete the Node object; `false` when there was none. A Node of the same name that registers meanwhile stays: its kubelet
+/// would not register it once more.
 pub async fn delete(client: &ApiClient, name: &str) -> Result<bool, ApiError> {
-    client.delete(&key(name)).await
+    match get(client, name).await? {
+        Some(node) => client.delete_exactly(&key(name), uid(&node)).await,
+        None => Ok(false),
+    }
+}
+
+/// What tells a Node from an earlier or later one of its name.
+pub(super) fn uid(node: &Value) -> &str {
+    node["metadata"]["uid"].as_str().unwrap_or_default()
 }

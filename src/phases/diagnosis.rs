@@ -4,7 +4,7 @@ use crate::kubernetes::ApiError;
 
 use crate::cluster::etcd_unit;
 
-use super::etcd::member;
+use super::etcd::{self, member};
 use super::{Context, PhaseError, kubelet};
 
 /// How many lines of a log are looked at: a kubelet that dies prints hundreds behind the line that says why.
@@ -13,6 +13,19 @@ const LINES: u32 = 1000;
 /// The error of a wait that needed the kubelet, with the last thing that the kubelet complained about.
 pub async fn kubelet(context: &Context, error: ApiError) -> PhaseError {
     explained(context, kubelet::SERVICE, error.into(), complaint).await
+}
+
+/// The error of a wait that needed the host's control plane: what its member of etcd says, without which nothing of it
+/// starts, and where that is well what the kubelet complained about.
+pub async fn control_plane(context: &Context, error: ApiError) -> PhaseError {
+    if !matches!(error, ApiError::Cancelled { .. })
+        && context.run.cluster().has_stacked_etcd()
+        && let Ok(member) = etcd::own_member(context).await
+        && let Err(problem) = member.check_health().await
+    {
+        return PhaseError::State(format!("{error}; its member of etcd is not well: {problem}"));
+    }
+    kubelet(context, error).await
 }
 
 /// The error of a wait that needed the host's member of etcd, with what whoever runs it complained about.

@@ -17,6 +17,7 @@ use crate::cluster::{Cluster, ControlPlaneNode};
 use crate::etcd::{EtcdClient, Member, Members, quorum};
 use crate::kubernetes::{Credentials, Dial};
 
+use super::control_plane::{any_of, through};
 use super::{Context, PhaseError, Run};
 
 /// A name that every member's certificate has, whatever its address.
@@ -28,18 +29,42 @@ pub(super) const SERVER_NAME: &str = "localhost";
 /// The first host of etcd cannot be reached, or has no certificates for etcd.
 pub async fn any_member(run: &Arc<Run>) -> Result<EtcdClient, PhaseError> {
     let Some(hosts) = run.etcd_hosts() else {
-        let dial = run.control_plane().dial_any(run, ETCD_CLIENT_PORT).await?;
-        return client(run, dial, run.control_plane().name()).await;
+        return of_control_planes(run).await;
     };
-    // A learner answers no question about the others, and any host may be one that was cut short on its way in.
-    for (dial, address) in hosts.dials(run).await? {
-        let client = client(run, dial, &address).await?;
-        if client.status().await.is_ok_and(|status| !status.is_learner) {
-            return Ok(client);
-        }
+    if let Some((_, client)) = voter(run, hosts.dials(run).await?).await? {
+        return Ok(client);
     }
     let (dial, address) = hosts.dial_first(run).await?;
     client(run, dial, &address).await
+}
+
+/// The same where etcd runs on control planes. The others' members stand in for the one that is gone later.
+async fn of_control_planes(run: &Arc<Run>) -> Result<EtcdClient, PhaseError> {
+    let mut addresses = run.control_plane().addresses(run).await?;
+    // Of one there is nothing to choose.
+    if addresses.len() > 1 {
+        let members = addresses.iter().cloned();
+        let members = members.map(|(link, address)| (through(link), address.to_string()));
+        if let Some((place, _)) = voter(run, members).await? {
+            addresses.swap(0, place);
+        }
+    }
+    client(run, any_of(addresses, ETCD_CLIENT_PORT), run.control_plane().name()).await
+}
+
+/// The first of these members that answers and votes, after its place among them. A learner answers no question about the
+/// others, and any host may be one that was cut short on its way in; one that hangs accepts connections all the same.
+async fn voter(
+    run: &Arc<Run>,
+    members: impl IntoIterator<Item = (Arc<dyn Dial>, String)>,
+) -> Result<Option<(usize, EtcdClient)>, PhaseError> {
+    for (place, (dial, address)) in members.into_iter().enumerate() {
+        let client = client(run, dial, &address).await?;
+        if client.status().await.is_ok_and(|status| !status.is_learner) {
+            return Ok(Some((place, client)));
+        }
+    }
+    Ok(None)
 }
 
 /// A client of this host's own member.

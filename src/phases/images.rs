@@ -15,7 +15,7 @@ const NAME: &str = "config/images/pull";
 ///
 /// # Errors
 /// The host cannot be reached, has several runtimes, or one image cannot be pulled in five tries.
-pub async fn pull(run: &Arc<Run>, task: &Task<'_>) -> Result<(), PhaseError> {
+pub async fn pull(run: &Arc<Run>, task: &Task) -> Result<(), PhaseError> {
     let context = run
         .context(&task.host.name, NAME, None)
         .ok_or_else(|| PhaseError::Local(format!("{} is not part of the run", task.host.name)))?;
@@ -28,11 +28,11 @@ pub async fn pull(run: &Arc<Run>, task: &Task<'_>) -> Result<(), PhaseError> {
 /// One image after the other, so that it can be told how far the host is.
 pub(super) async fn pull_on(
     run: &Run,
-    task: &Task<'_>,
+    task: &Task,
     socket: &str,
     images: &[String],
 ) -> Result<(), NodeError> {
-    let node = run.node_for_changes(task.host);
+    let node = run.node_for_changes(&task.host);
     for (done, image) in images.iter().enumerate() {
         task.progress(done as u64, images.len() as u64, Unit::Images);
         for change in node.pull_images(socket, &[image]).await? {

@@ -108,7 +108,7 @@ impl Run {
     /// A run over `selected` hosts, by the connections of `fleet`. Nothing is contacted yet.
     pub fn new(
         inventory: Arc<Inventory>,
-        selected: Vec<Host>,
+        selected: Vec<Arc<Host>>,
         cluster: Cluster,
         fleet: Arc<Fleet>,
         options: RunOptions,
@@ -275,8 +275,8 @@ impl Run {
     }
 
     /// A host as root sees it, to be changed whatever the mode of the run is: for what the operator asked for by itself.
-    pub(super) fn node_for_changes(&self, host: &Host) -> Node {
-        let link = self.link(&Arc::new(host.clone()));
+    pub(super) fn node_for_changes(&self, host: &Arc<Host>) -> Node {
+        let link = self.link(host);
         Node::new(&host.name, Arc::new(SshTransport::new(link)), node::Mode::Apply)
     }
 
@@ -376,9 +376,9 @@ impl Run {
 }
 
 impl HostState {
-    fn new(host: Host) -> Arc<Self> {
+    fn new(host: Arc<Host>) -> Arc<Self> {
         Arc::new(Self {
-            host: Arc::new(host),
+            host,
             node: OnceCell::new(),
             leased: Leased::default(),
             facts: OnceCell::new(),

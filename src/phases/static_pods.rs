@@ -23,6 +23,11 @@ use super::{Context, PhaseError, diagnosis, kubelet};
 
 const INTERVAL: Duration = Duration::from_secs(5);
 const REQUEST: Duration = Duration::from_secs(5);
+/// How often a kubelet is started again. One that has just started goes by the room that the Node offered before, and may
+/// turn pods away once more for what has passed already.
+const RESTARTS: usize = 3;
+/// How long a started kubelet has to say what room there is by now, which it does every ten seconds.
+const SETTLED: Duration = Duration::from_secs(15);
 
 /// The static pod of a component on this host, as the API shows it.
 pub fn mirror_key(context: &Context, component: Component) -> ObjectKey {
@@ -136,8 +141,8 @@ fn any_began(processes: &[Process], arguments: &[String], written: i64) -> bool 
     processes.iter().any(|process| process.arguments == arguments && process.started >= written)
 }
 
-/// Wait for something that needs these static pods, and meanwhile have the kubelet look again, once, at those it has turned
-/// away: in this run or, as nothing else would ever change that, in another one.
+/// Wait for something that needs these static pods, and meanwhile have the kubelet look again, a few times, at those it has
+/// turned away: in this run or, as nothing else would ever change that, in another one.
 pub async fn readmitting<T>(
     context: &Context,
     components: &[Component],
@@ -157,11 +162,15 @@ async fn readmission(context: &Context, components: &[Component]) -> Infallible 
         && let Ok(Some(api)) = Box::pin(context.api()).await
     {
         let api = api.with_timing(Timing::once(REQUEST));
-        let refusal = refusal(context, &api, components).await;
-        context.warn(format!("{refusal}; the kubelet is started again"));
-        let restarted = Box::pin(context.service(ServiceAction::Restart, kubelet::SERVICE)).await;
-        if let Err(error) = restarted {
-            context.warn(format!("the kubelet cannot be started again: {error}"));
+        for _ in 0..RESTARTS {
+            let refusal = refusal(context, &api, components).await;
+            context.warn(format!("{refusal}; the kubelet is started again"));
+            let restart = context.service(ServiceAction::Restart, kubelet::SERVICE);
+            if let Err(error) = Box::pin(restart).await {
+                context.warn(format!("the kubelet cannot be started again: {error}"));
+                break;
+            }
+            sleep(SETTLED).await;
         }
     }
     std::future::pending().await

@@ -8,6 +8,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::summary::Summary;
+use super::text::escaped_json;
 use super::{Event, Outcome, Unit, assessment};
 
 /// Write one event as one line, or, where it is about several hosts' output, as one for each host; an assessment
@@ -23,21 +24,20 @@ pub fn write(event: &Event, at: OffsetDateTime) {
         }
         _ => {}
     }
-    let value = object(event, at);
-    let mut out = std::io::stdout().lock();
+    let mut value = object(event, at);
     if let Some((name, object)) = json_of(event) {
         // It is large or secret, and JSON already: it takes the place of the object's end.
         let value = value.to_string();
-        let open = value.strip_suffix('}').unwrap_or_default();
-        let _ = writeln!(out, "{open},\"{name}\":{object}}}");
+        let open = escaped_json(value.strip_suffix('}').unwrap_or_default());
+        let object = escaped_json(object);
+        let _ = writeln!(std::io::stdout().lock(), "{open},\"{name}\":{object}}}");
     } else if let Event::Merged { hosts, .. } = event {
-        let mut value = value;
         for host in hosts {
             value["host"] = json!(host);
-            let _ = writeln!(out, "{value}");
+            write_value(&value);
         }
     } else {
-        let _ = writeln!(out, "{value}");
+        write_value(&value);
     }
 }
 
@@ -50,9 +50,9 @@ fn json_of(event: &Event) -> Option<(&'static str, &str)> {
     }
 }
 
-/// Write a line that comes from no event.
+/// Write one line.
 pub fn write_value(value: &Value) {
-    let _ = writeln!(std::io::stdout().lock(), "{value}");
+    let _ = writeln!(std::io::stdout().lock(), "{}", escaped_json(&value.to_string()));
 }
 
 /// The last line: counts and the exit status.

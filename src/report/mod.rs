@@ -33,6 +33,6 @@ pub use review::Review;
 pub use secret_file::{SecretFile, TemporarySecret, read_secret};
 pub use summary::{HostSummary, Summary, exit};
 pub use table::{aligned, csv};
-pub use text::{printable, printable_line};
+pub use text::{escaped_json, printable, printable_line};
 pub use timeline::{End, PhaseTotal, Span, Timeline, critical_path, phase_totals};
 pub use wrap::wrap;

@@ -100,7 +100,7 @@ async fn render(
             }
         };
         let Some((at, event)) = event else { break };
-        summary.record(&event);
+        summary.record(&event, at);
         if let Some(recorder) = &mut recorder {
             recorder.record(&event, at);
         }
@@ -130,8 +130,9 @@ async fn render(
             if options.summary {
                 screen.finish(&options, &summary);
             }
-            let text = spans.map(|spans| timings::text(&spans)).unwrap_or_default();
-            text.lines().for_each(|line| screen.line(line));
+            if let Some(spans) = &spans {
+                screen.lines(&timings::text(spans));
+            }
         }
     }
     (summary, recorder)
@@ -184,10 +185,14 @@ impl Screen {
     }
 
     fn line(&self, line: &str) {
+        self.lines(&format!("{line}\n"));
+    }
+
+    /// In one piece: standard error is not buffered.
+    fn lines(&self, text: &str) {
         self.progress.suspend(|| {
-            let mut out = std::io::stderr().lock();
             // Nobody is left to tell when standard error is gone.
-            let _ = writeln!(out, "{line}");
+            let _ = std::io::stderr().lock().write_all(text.as_bytes());
         });
     }
 
@@ -350,6 +355,9 @@ impl Screen {
     }
 
     fn show_progress(&self) {
+        if self.progress.is_hidden() {
+            return;
+        }
         let word = |task: &Running| {
             let percent = task.percent.map(|percent| format!(" {percent} %")).unwrap_or_default();
             format!("{} {}{percent}", task.host, task.phase)
@@ -365,6 +373,7 @@ impl Screen {
         if self.assessed {
             return;
         }
+        let mut text = String::new();
         for (name, host) in &summary.hosts {
             let result = match &host.failure {
                 Some((phase, _)) if host.unreachable => format!("unreachable in {phase}"),
@@ -380,21 +389,22 @@ impl Screen {
                 Some(word) => format!("{} {word}, ", host.changes),
                 None => String::new(),
             };
-            let seconds = host.busy.as_secs_f32();
-            self.line(&format!("{name:<width$}  {result:<26} {changed}{seconds:.1} s"));
+            let seconds = host.busy.time().as_secs_f32();
+            text += &format!("{name:<width$}  {result:<26} {changed}{seconds:.1} s\n");
         }
         let changed = match options.changes {
             Some(word) => format!("{} {word}, ", summary.changes()),
             None => String::new(),
         };
-        self.line(&format!(
-            "{}: {} hosts, {changed}{} failed, {} warnings in {:.1} s",
+        text += &format!(
+            "{}: {} hosts, {changed}{} failed, {} warnings in {:.1} s\n",
             options.command,
             summary.hosts.len(),
             summary.failed(),
             summary.warnings,
             self.started.elapsed().as_secs_f32()
-        ));
+        );
+        self.lines(&text);
     }
 }
 

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use time::OffsetDateTime;
+
 use super::{Assessment, Event, HostState, Outcome, Severity};
 
 /// Exit statuses of the command line.
@@ -38,8 +40,31 @@ pub struct HostSummary {
     pub planned: usize,
     /// Tasks that have ended, however.
     pub ended: usize,
-    /// Time spent in tasks of this host.
-    pub busy: Duration,
+    /// When tasks of this host were under way.
+    pub busy: Busy,
+}
+
+/// When something was under way, as stretches of time that do not touch each other, in order: tasks of a host overlap, and
+/// no host is busy for longer than the run takes.
+#[derive(Debug, Clone, Default)]
+pub struct Busy(Vec<(OffsetDateTime, OffsetDateTime)>);
+
+impl Busy {
+    /// How long, all in all.
+    pub fn time(&self) -> Duration {
+        let stretches = self.0.iter().map(|(start, end)| *end - *start);
+        stretches.map(|length| Duration::try_from(length).unwrap_or_default()).sum()
+    }
+
+    /// Take a task into account. Tasks are told as they end.
+    fn add(&mut self, elapsed: Duration, end: OffsetDateTime) {
+        let mut stretch =
+            (end.checked_sub(elapsed.try_into().unwrap_or_default()).unwrap_or(end), end);
+        while let Some((start, end)) = self.0.pop_if(|(_, end)| *end >= stretch.0) {
+            stretch = (stretch.0.min(start), stretch.1.max(end));
+        }
+        self.0.push(stretch);
+    }
 }
 
 impl HostSummary {
@@ -61,8 +86,8 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// Take an event into account.
-    pub fn record(&mut self, event: &Event) {
+    /// Take an event of that time into account.
+    pub fn record(&mut self, event: &Event, at: OffsetDateTime) {
         match event {
             Event::Planned { host, tasks } => {
                 self.hosts.entry(host.clone()).or_default().planned += tasks;
@@ -70,7 +95,7 @@ impl Summary {
             Event::PhaseFinished { host, phase, outcome, elapsed } => {
                 let summary = self.hosts.entry(host.clone()).or_default();
                 summary.ended += 1;
-                summary.busy += *elapsed;
+                summary.busy.add(*elapsed, at);
                 match outcome {
                     Outcome::Done { changes } => summary.changes += changes,
                     Outcome::NotNeeded { .. } => {}
@@ -171,14 +196,12 @@ mod tests {
         for (host, tasks) in
             [("done", 2), ("failed", 1), ("skipped", 1), ("cut-off", 2), ("never", 1)]
         {
-            summary.record(&Event::Planned { host: host.to_owned(), tasks });
+            let now = OffsetDateTime::now_utc();
+            summary.record(&Event::Planned { host: host.to_owned(), tasks }, now);
             for outcome in outcomes(host).into_iter().filter(|_| host != "never") {
-                summary.record(&Event::PhaseFinished {
-                    host: host.to_owned(),
-                    phase: "exec".to_owned(),
-                    outcome,
-                    elapsed: Duration::ZERO,
-                });
+                let elapsed = Duration::ZERO;
+                let (host, phase) = (host.to_owned(), "exec".to_owned());
+                summary.record(&Event::PhaseFinished { host, phase, outcome, elapsed }, now);
             }
         }
         assert_eq!(summary.incomplete(), ["cut-off", "failed", "never", "skipped"]);
@@ -186,10 +209,26 @@ mod tests {
     }
 
     #[test]
+    fn a_host_is_busy_no_longer_than_the_run_takes() {
+        let at = |seconds| OffsetDateTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        let busy = |tasks: &[(u64, u64)]| {
+            let mut busy = Busy::default();
+            for (elapsed, end) in tasks {
+                busy.add(Duration::from_secs(*elapsed), at(*end));
+            }
+            busy.time().as_secs()
+        };
+        assert_eq!(busy(&[(1, 11), (2, 15)]), 3);
+        assert_eq!(busy(&[(5, 15), (5, 18), (2, 18)]), 8);
+        assert_eq!(busy(&[(1, 11), (2, 15), (10, 20)]), 10);
+        assert_eq!(busy(&[]), 0);
+    }
+
+    #[test]
     fn an_assessment_counts_for_each_host() {
         let status = |assessment| {
             let mut summary = Summary::default();
-            summary.record(&Event::Assessed(Box::new(assessment)));
+            summary.record(&Event::Assessed(Box::new(assessment)), OffsetDateTime::now_utc());
             (summary.exit_status(), summary.failed(), summary.incomplete().len(), summary.warnings)
         };
         assert_eq!(status(samples::healthy()), (exit::DONE, 0, 0, 0));

@@ -1,6 +1,7 @@
 //! Text from hosts, made safe to show. Only for display: never parse what comes out.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::iter::Peekable;
 use std::str::Chars;
 
@@ -34,6 +35,22 @@ pub fn printable_line(text: &str, limit: usize) -> String {
         line.push('…');
     }
     line
+}
+
+/// `json` with what [`printable`] leaves out escaped: JSON lets most of that pass in strings, and a terminal may obey it.
+/// Nothing is copied: it may be secret.
+pub fn escaped_json(json: &str) -> impl fmt::Display {
+    fmt::from_fn(move |f| {
+        let mut rest = json;
+        while let Some((at, c)) = rest.char_indices().find(|(_, c)| is_unwanted(*c)) {
+            f.write_str(&rest[..at])?;
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                write!(f, "\\u{unit:04x}")?;
+            }
+            rest = &rest[at + c.len_utf8()..];
+        }
+        f.write_str(rest)
+    })
 }
 
 fn is_unwanted(c: char) -> bool {
@@ -96,6 +113,21 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    proptest! {
+        #[test]
+        fn json_stays_what_it_is_and_shows_nothing_else(text in ".*") {
+            let shown = escaped_json(&serde_json::to_string(&text).unwrap()).to_string();
+            prop_assert_eq!(serde_json::from_str::<String>(&shown).unwrap(), text);
+            prop_assert!(!shown.chars().any(is_unwanted), "{:?}", shown);
+        }
+    }
+
+    #[test]
+    fn json_is_escaped() {
+        let json = serde_json::to_string("\u{9b}2J, \u{202e}, \u{e0041}, ü").unwrap();
+        assert_eq!(escaped_json(&json).to_string(), r#""\u009b2J, \u202e, \udb40\udc41, ü""#);
+    }
 
     #[test]
     fn strips_what_a_terminal_would_act_on() {

@@ -25,8 +25,7 @@ fn hosts(roles: &str) -> Vec<Arc<Host>> {
         format!("[[hosts]]\nname = \"host-{index}\"\nrole = \"{role}\"\n")
     };
     let text: String = roles.chars().enumerate().map(host).collect();
-    let inventory = inventory::parse(&text, Path::new("/"), "test").unwrap();
-    inventory.hosts.into_iter().map(Arc::new).collect()
+    inventory::parse(&text, Path::new("/"), "test").unwrap().hosts
 }
 
 /// The control plane that stands first.

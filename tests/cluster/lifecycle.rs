@@ -49,6 +49,11 @@ fn bare_hosts_become_a_cluster_and_bare_again() {
     let would_write = files::are_kubeadms(&lab);
     api::objects_are_kubeadms(&lab, &created, &would_write);
 
+    step(started, "Nodes that somebody has deleted");
+    lab.kubectl(&["delete", "node", "n1", "n2"]);
+    fleetadm(&inventory, &["apply"]).expect(0);
+    nodes::wait_ready(&lab);
+
     step(started, "reset");
     reset(&lab);
     listing::expect_bare(&before, &listing::of_all(&lab));

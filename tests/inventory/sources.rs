@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 
 use insta::assert_snapshot;
 use tempfile::TempDir;
@@ -68,8 +69,8 @@ fn json_means_what_toml_means() {
     let directory = Path::new("/inventory");
     let [json, toml] =
         [JSON, TOML].map(|text| inventory::parse(text, directory, "same").unwrap().hosts);
-    let shown = |hosts: &[inventory::Host]| {
-        let plain = |host: &inventory::Host| {
+    let shown = |hosts: &[Arc<inventory::Host>]| {
+        let plain = |host: &Arc<inventory::Host>| {
             let files = host.ssh.identity_files.as_ref().map(|files| &files.value);
             let user = host.ssh.user.as_ref().map(|user| &user.value);
             format!(

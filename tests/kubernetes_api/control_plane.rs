@@ -1,11 +1,14 @@
 //! A throw-away etcd, API server and controller manager on the loopback interface.
 
 use std::fs;
+use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use fleetadm::kubernetes::{ApiClient, Credentials, Dial};
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
@@ -19,6 +22,7 @@ use zeroize::Zeroizing;
 pub struct ControlPlane {
     directory: tempfile::TempDir,
     processes: Vec<Child>,
+    etcd_port: u16,
     port: u16,
     controller_manager_port: u16,
     ca: String,
@@ -111,8 +115,15 @@ impl ControlPlane {
             })
             .to_string(),
         );
-        let mut this =
-            Self { directory, processes: Vec::new(), port, controller_manager_port, ca, admin };
+        let mut this = Self {
+            directory,
+            processes: Vec::new(),
+            etcd_port: etcd,
+            port,
+            controller_manager_port,
+            ca,
+            admin,
+        };
         let etcd_binary = etcd_for(binaries).unwrap();
         this.spawn(
             "etcd",
@@ -184,6 +195,21 @@ impl ControlPlane {
     /// Where the controller manager serves its health.
     pub fn controller_manager_port(&self) -> u16 {
         self.controller_manager_port
+    }
+
+    /// Takes a key out of etcd, behind the API server's back.
+    pub fn forget(&self, key: &str) {
+        let body = json!({"key": STANDARD.encode(key)}).to_string();
+        let mut etcd = std::net::TcpStream::connect(("127.0.0.1", self.etcd_port)).unwrap();
+        write!(
+            etcd,
+            "POST /v3/kv/deleterange HTTP/1.0\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        )
+        .unwrap();
+        let mut answer = String::new();
+        etcd.read_to_string(&mut answer).unwrap();
+        assert!(answer.contains(r#""deleted":"1""#), "{answer}");
     }
 
     /// Everything is in here; `admin.conf` is the administrator's kubeconfig.

@@ -15,7 +15,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use fleetadm::inventory::Taint;
-use fleetadm::kubernetes::client::Timing;
+use fleetadm::kubernetes::client::{PatchKind, Timing};
 use fleetadm::kubernetes::health::{HealthEndpoint, wait_api_server};
 use fleetadm::kubernetes::objects::bootstrap_token::{BootstrapToken, TokenOptions};
 use fleetadm::kubernetes::objects::coredns::{CoreDnsOptions, CoreDnsRelease};
@@ -120,6 +120,7 @@ async fn everything_converges_on_a_real_api_server() {
         certificates_survive_the_cluster(&client).await;
         nodes_are_marked(&client).await;
         manifests_converge(&client).await;
+        manifests_wait_for_the_servers_own_namespaces(&control_plane).await;
         drain::respects_budgets_and_controllers(&client).await;
         kubeadm_and_fleetadm_read_each_other(&client, &control_plane, &directory).await;
     }
@@ -260,6 +261,17 @@ async fn nodes_are_marked(client: &ApiClient) {
     assert!(taints.contains(&"other".into()) && taints.contains(&node::CONTROL_PLANE.into()));
     assert!(nodes::delete(client, "cp-1").await.unwrap());
     assert!(!nodes::delete(client, "cp-1").await.unwrap());
+
+    // What was meant for a Node that is gone does nothing to the next one of its name.
+    manifests::apply(client, &documents).await.unwrap();
+    let uid = live["metadata"]["uid"].as_str().unwrap();
+    assert!(!client.delete_exactly(&nodes::key("cp-1"), uid).await.unwrap());
+    let late = json!({"metadata": {"uid": uid}, "spec": {"unschedulable": true}});
+    let refused = client.patch(&nodes::key("cp-1"), PatchKind::StrategicMerge, &late).await;
+    assert!(matches!(refused.unwrap_err().status(), Some(409 | 422)));
+    let next = nodes::get(client, "cp-1").await.unwrap().unwrap();
+    assert_ne!(next["spec"]["unschedulable"], true);
+    assert!(nodes::delete(client, "cp-1").await.unwrap());
 }
 
 /// Certificates that kubeadm uploaded are unpacked, and kubeadm lists a token of ours.
@@ -330,6 +342,27 @@ async fn kubeadm_and_fleetadm_read_each_other(
     let list = run(&["token", "list", "--kubeconfig", &kubeconfig]);
     assert!(list.contains(token.expose().as_str()), "{list}");
     assert!(list.contains("created by fleetadm for one run"), "{list}");
+}
+
+/// As with a server that has just started: it is ready some time before these namespaces are there.
+async fn manifests_wait_for_the_servers_own_namespaces(control_plane: &ControlPlane) {
+    let document = |namespace: &str| {
+        let text = format!(
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: early, namespace: {namespace}}}\n"
+        );
+        manifests::parse("early.yaml", &text).unwrap()
+    };
+    // The API server looks once a minute whether they are there.
+    let timing = Timing { total: Duration::from_secs(120), ..Timing::default() };
+    let client = control_plane.client().with_timing(timing);
+    control_plane.forget("/registry/namespaces/default");
+    let changes = manifests::apply(&client, &document("default")).await.unwrap();
+    assert_eq!(with(&changes, Applied::Created), ["ConfigMap default/early"]);
+
+    let start = Instant::now();
+    let error = manifests::apply(&client, &document("defualt")).await.unwrap_err().to_string();
+    assert!(error.contains("namespaces \"defualt\" not found"), "{error}");
+    assert!(start.elapsed() < Duration::from_secs(10), "nobody makes this one");
 }
 
 async fn manifests_converge(client: &ApiClient) {

@@ -113,5 +113,6 @@ async fn on_all<'a, T, E, F>(
 where
     F: Future<Output = Result<T, E>>,
 {
-    run_all(hosts, &Pace::parallel(64), &CancellationToken::new(), |_| {}, work).await
+    run_all(hosts, &Pace::parallel(64), &CancellationToken::new(), |_| {}, |_, host| work(host))
+        .await
 }

@@ -1,6 +1,8 @@
 //! Servers that no OpenSSH would be: strange rounds of questions, and hostile ones. They harm their own login only.
 
 use std::borrow::Cow;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -8,8 +10,9 @@ use fleetadm::inventory::Host;
 use fleetadm::report::{Event, Reporter};
 use fleetadm::ssh::{Connector, SshError};
 use russh::keys::PrivateKey;
+use russh::keys::ssh_key::LineEnding;
 use russh::keys::ssh_key::private::Ed25519Keypair;
-use russh::server::{Auth, Config, Handler, Response, run_stream};
+use russh::server::{Auth, Config, Handler, Response, VerifiedPublicKey, run_stream};
 use russh::{MethodKind, MethodSet};
 use tokio::net::TcpListener;
 
@@ -19,7 +22,7 @@ use crate::typist::{Typist, given};
 const PASSWORD: &str = "correct horse";
 
 /// What one server does.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Manner {
     /// Nothing to answer, then the password, then a code.
     Rounds,
@@ -35,13 +38,15 @@ enum Manner {
     Mute,
     /// Wants nothing.
     Open,
+    /// Takes any key.
+    Keys,
 }
 
 #[derive(Clone)]
 struct Server {
     manner: Manner,
     rounds: usize,
-    /// Passwords that arrived.
+    /// Passwords that arrived, and how often nothing was offered.
     heard: Arc<Mutex<Vec<String>>>,
 }
 
@@ -56,10 +61,21 @@ impl Handler for Server {
     type Error = russh::Error;
 
     async fn auth_none(&mut self, _user: &str) -> Result<Auth, Self::Error> {
+        if self.manner == Manner::Keys {
+            self.heard.lock().unwrap().push("nothing".to_owned());
+        }
         Ok(match self.manner {
             Manner::Open => Auth::Accept,
             _ => Auth::reject(),
         })
+    }
+
+    async fn auth_publickey(
+        &mut self,
+        _user: &str,
+        _key: VerifiedPublicKey<'_>,
+    ) -> Result<Auth, Self::Error> {
+        Ok(if self.manner == Manner::Keys { Auth::Accept } else { Auth::reject() })
     }
 
     async fn auth_password(&mut self, _user: &str, password: &str) -> Result<Auth, Self::Error> {
@@ -114,6 +130,7 @@ impl Handler for Server {
 async fn serve(manner: Manner) -> (Host, Arc<Mutex<Vec<String>>>, tempfile::TempDir) {
     let methods = match manner {
         Manner::Rounds | Manner::Endless | Manner::Many => MethodKind::KeyboardInteractive,
+        Manner::Keys => MethodKind::PublicKey,
         _ => MethodKind::Password,
     };
     let key = PrivateKey::from(Ed25519Keypair::from_seed(&[7; 32]));
@@ -227,4 +244,19 @@ async fn a_server_that_wants_nothing_and_says_much() {
     assert_eq!(notes[0], "banner: Authorised use only.");
     assert_eq!(notes.len(), 2);
     assert!(notes[1].chars().count() < 220, "{}", notes[1]);
+}
+
+#[tokio::test]
+async fn a_key_at_hand_is_offered_before_anything_is_asked() {
+    for manner in [Manner::Keys, Manner::Open] {
+        let (mut host, heard, directory) = serve(manner).await;
+        let key = PrivateKey::from(Ed25519Keypair::from_seed(&[8; 32]));
+        let file = directory.path().join("key");
+        std::fs::write(&file, key.to_openssh(LineEnding::LF).unwrap()).unwrap();
+        std::fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
+        host.ssh.identity_files = Some(said(vec![file]));
+        // One that wants nothing refuses the key, and is asked then.
+        given(PASSWORD).connect(&host).await.unwrap();
+        assert!(heard.lock().unwrap().is_empty());
+    }
 }

@@ -416,7 +416,8 @@ async fn ask(
         replace: true,
         dry_run: false,
     };
-    let result = trust.run(hosts).await;
+    let hosts: Vec<_> = hosts.iter().cloned().map(Arc::new).collect();
+    let result = trust.run(&hosts).await;
     connector.close().await;
     drop(connector);
     (operator.await.unwrap(), result)

@@ -1,7 +1,7 @@
 //! `fleetadm certs check-expiration`: when certificates expire, on every selected host at once.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use time::{Duration, OffsetDateTime};
 
@@ -21,8 +21,8 @@ enum Refused {
     Ssh(#[from] SshError),
     #[error(transparent)]
     Node(#[from] NodeError),
-    #[error("{0}")]
-    Due(String),
+    #[error("{what}")]
+    Due { what: String, certificates: Vec<Found> },
 }
 
 impl StepError for Refused {
@@ -30,7 +30,7 @@ impl StepError for Refused {
         match self {
             Self::Ssh(error) => error.could_not_reach() || error.is_lost(),
             Self::Node(error) => error.is_unreachable(),
-            Self::Due(_) => false,
+            Self::Due { .. } => false,
         }
     }
 }
@@ -47,8 +47,8 @@ pub fn run(global: &Global, args: CheckExpirationArgs) -> Result<u8, Failure> {
         .map_err(|_| Failure::usage("--within is longer than time goes on"))?;
     let selected = session::select(global)?;
     let hosts = &selected.hosts;
-    let serving = selected.inventory.cluster.as_ref().and_then(|cluster| {
-        cluster.kubelet_configuration.get("tlsCertFile").and_then(|path| path.as_str())
+    let serving: Option<String> = selected.inventory.cluster.as_ref().and_then(|cluster| {
+        cluster.kubelet_configuration.get("tlsCertFile")?.as_str().map(str::to_owned)
     });
     let command = "certs check-expiration";
     session::contact(global, command, hosts, None, |reporter, cancel, connector| async move {
@@ -56,21 +56,29 @@ pub fn run(global: &Global, args: CheckExpirationArgs) -> Result<u8, Failure> {
         let step = Step { name: "certs/check-expiration", pace, timeout, cancel, reporter };
         let fleet = Arc::new(Fleet::new(connector, pace.parallel));
         let now = OffsetDateTime::now_utc();
-        let found = Mutex::new(HashMap::new());
-        let found = || found.lock().unwrap_or_else(PoisonError::into_inner);
-        step.run(hosts, async |task| {
-            let result = gather(&fleet, task, serving).await;
-            fleet.disconnect(task.host).await;
-            let certificates = result?;
-            if certificates.is_empty() {
-                task.warn("no certificates of a cluster are here");
+        let found = step.run(hosts, |task| {
+            let (fleet, serving) = (fleet.clone(), serving.clone());
+            async move {
+                let result = gather(&fleet, &task, serving.as_deref()).await;
+                fleet.disconnect(&task.host).await;
+                let certificates = result?;
+                if certificates.is_empty() {
+                    task.warn("no certificates of a cluster are here");
+                }
+                match due(&certificates, now, within) {
+                    Some(what) => Err(Refused::Due { what, certificates }),
+                    None => Ok(certificates),
+                }
             }
-            let due = due(&certificates, now, within);
-            found().insert(task.host.name.clone(), certificates);
-            due.map_or(Ok(()), |due| Err(Refused::Due(due)))
-        })
-        .await;
-        let all = in_order(hosts, std::mem::take(&mut *found()));
+        });
+        let certificates = |found: Option<Result<_, Refused>>| match found? {
+            Ok(certificates) | Err(Refused::Due { certificates, .. }) => Some(certificates),
+            Err(_) => None,
+        };
+        let found = hosts.iter().zip(found.await);
+        let found =
+            found.filter_map(|(host, found)| Some((host.name.clone(), certificates(found)?)));
+        let all = in_order(hosts, found.collect());
         for event in events(&all, format, now) {
             step.reporter.emit(event);
         }
@@ -81,10 +89,10 @@ pub fn run(global: &Global, args: CheckExpirationArgs) -> Result<u8, Failure> {
 
 async fn gather(
     fleet: &Arc<Fleet>,
-    task: &Task<'_>,
+    task: &Task,
     serving: Option<&str>,
 ) -> Result<Vec<Found>, Refused> {
-    let node = session::onlooker(fleet, task.host).await?;
+    let node = session::onlooker(fleet, &task.host).await?;
     Ok(expiration::gather(&node, task.host.role, serving).await?)
 }
 
@@ -110,9 +118,12 @@ fn due(certificates: &[Found], now: OffsetDateTime, within: Duration) -> Option<
 
 /// What was found, in the inventory's order, and with what a worker cannot know of the authority: whether its key is on
 /// no control plane.
-fn in_order(hosts: &[Host], mut found: HashMap<String, Vec<Found>>) -> Vec<(&Host, Vec<Found>)> {
+fn in_order(
+    hosts: &[Arc<Host>],
+    mut found: HashMap<String, Vec<Found>>,
+) -> Vec<(&Host, Vec<Found>)> {
     let mut all: Vec<(&Host, Vec<Found>)> =
-        hosts.iter().filter_map(|host| Some((host, found.remove(&host.name)?))).collect();
+        hosts.iter().filter_map(|host| Some((host.as_ref(), found.remove(&host.name)?))).collect();
     let mut keys =
         all.iter().filter(|(host, _)| host.role == Role::ControlPlane).filter_map(|(_, found)| {
             found.iter().find(|one| one.is_authority && one.name == "ca")?.external

@@ -27,7 +27,6 @@ pub fn run(global: &Global, args: GenerateCsrArgs) -> Result<u8, Failure> {
         return Err(Failure::usage(format!("{command}: no control plane is selected")));
     }
     let cluster = selected.cluster(global, command)?;
-    let algorithm = cluster.section.encryption_algorithm;
     let directory = args.dir;
     session::contact(
         global,
@@ -45,24 +44,9 @@ pub fn run(global: &Global, args: GenerateCsrArgs) -> Result<u8, Failure> {
             let run =
                 Arc::new(Run::new(selected.inventory, selected.hosts, cluster, fleet, options));
             let step = Step { name: STEP, pace, timeout, cancel, reporter };
-            step.run(hosts, async |task| {
-                let context =
-                    run.context(&task.host.name, STEP, None).ok_or(PhaseError::Interrupted)?;
-                let requests = requests::of_host(&context).await?;
-                let ca = read(&directory.join("ca.crt"))?;
-                let ca = ca.as_ref().map(|content| content.as_slice());
-                let keys = tokio::task::spawn_blocking(move || {
-                    let mut pool = KeyPool::generate(algorithm, requests.len())?;
-                    requests.into_iter().map(|request| Ok((request, pool.take()?))).collect()
-                });
-                let keys: Result<Vec<(Request, PrivateKey)>, PhaseError> = keys
-                    .await
-                    .map_err(|error| PhaseError::Local(format!("making keys: {error}")))?;
-                let own = directory.join(&task.host.name);
-                for (request, key) in keys? {
-                    write_both(task, &own, &request, key, ca)?;
-                }
-                Ok::<(), PhaseError>(())
+            step.run(hosts, |task| {
+                let (run, directory) = (run.clone(), directory.clone());
+                async move { generate(&run, &task, &directory).await }
             })
             .await;
             run.finish().await;
@@ -71,9 +55,29 @@ pub fn run(global: &Global, args: GenerateCsrArgs) -> Result<u8, Failure> {
     )
 }
 
+/// The keys and requests of one host, in a directory of its own.
+async fn generate(run: &Arc<Run>, task: &Task, directory: &Path) -> Result<(), PhaseError> {
+    let algorithm = run.cluster().section.encryption_algorithm;
+    let context = run.context(&task.host.name, STEP, None).ok_or(PhaseError::Interrupted)?;
+    let requests = requests::of_host(&context).await?;
+    let ca = read(&directory.join("ca.crt"))?;
+    let ca = ca.as_ref().map(|content| content.as_slice());
+    let keys = tokio::task::spawn_blocking(move || {
+        let mut pool = KeyPool::generate(algorithm, requests.len())?;
+        requests.into_iter().map(|request| Ok((request, pool.take()?))).collect()
+    });
+    let keys: Result<Vec<(Request, PrivateKey)>, PhaseError> =
+        keys.await.map_err(|error| PhaseError::Local(format!("making keys: {error}")))?;
+    let own = directory.join(&task.host.name);
+    for (request, key) in keys? {
+        write_both(task, &own, &request, key, ca)?;
+    }
+    Ok(())
+}
+
 /// The key and the request; what is there stays, so that a request that somebody has been given stays the key's.
 fn write_both(
-    task: &Task<'_>,
+    task: &Task,
     own: &Path,
     request: &Request,
     key: PrivateKey,
@@ -102,7 +106,7 @@ fn read(path: &Path) -> Result<Option<zeroize::Zeroizing<Vec<u8>>>, PhaseError> 
 }
 
 /// A new file that only its owner can read. One that was cut short is removed, so that it is not taken for a whole one.
-fn create(task: &Task<'_>, path: &Path, content: &[u8]) -> Result<(), PhaseError> {
+fn create(task: &Task, path: &Path, content: &[u8]) -> Result<(), PhaseError> {
     let failed = |error| PhaseError::Local(format!("{}: {error}", path.display()));
     if let Some(parent) = path.parent() {
         DirBuilder::new().recursive(true).mode(0o700).create(parent).map_err(failed)?;

@@ -15,7 +15,7 @@ use crate::workflow::{self, Choice, Phase, RENEW_CONTROL_PLANES, RENEW_KUBELETS,
 
 /// One half of the command: some hosts, and what is done there.
 struct Stage {
-    hosts: Vec<Host>,
+    hosts: Vec<Arc<Host>>,
     phases: &'static [&'static Phase],
     choice: Choice,
     pace: Pace,
@@ -26,7 +26,8 @@ pub fn run(global: &Global, args: RenewArgs) -> Result<u8, Failure> {
     let selected = session::select_to_change(global, command)?;
     let cluster = selected.cluster(global, command)?;
     let stages = stages(&selected.hosts, &args.name, global.pace());
-    let hosts: Vec<Host> = stages.iter().flat_map(|stage| stage.hosts.iter().cloned()).collect();
+    let hosts: Vec<Arc<Host>> =
+        stages.iter().flat_map(|stage| stage.hosts.iter().cloned()).collect();
     if hosts.is_empty() {
         let name = &args.name;
         return Err(Failure::usage(format!(
@@ -73,8 +74,8 @@ pub fn run(global: &Global, args: RenewArgs) -> Result<u8, Failure> {
 }
 
 /// The control planes one by one, none after one that failed; then all others at once.
-fn stages(hosts: &[Host], name: &str, pace: Pace) -> Vec<Stage> {
-    let (others, control_planes): (Vec<Host>, Vec<Host>) =
+fn stages(hosts: &[Arc<Host>], name: &str, pace: Pace) -> Vec<Stage> {
+    let (others, control_planes): (Vec<Arc<Host>>, Vec<Arc<Host>>) =
         hosts.iter().cloned().partition(|host| host.role == Role::Worker);
     let only = match name {
         "all" => Vec::new(),

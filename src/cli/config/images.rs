@@ -62,7 +62,11 @@ fn pull(global: &Global) -> Result<u8, Failure> {
             let fleet = Arc::new(Fleet::new(connector, global.pace().parallel));
             let run = Run::new(inventory, selected.clone(), cluster, fleet, options);
             let run = Arc::new(run);
-            step.run(selected, async |task| images::pull(&run, task).await).await;
+            step.run(selected, |task| {
+                let run = run.clone();
+                async move { images::pull(&run, &task).await }
+            })
+            .await;
             run.finish().await;
             Ok(())
         },

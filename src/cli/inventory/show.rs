@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
@@ -15,7 +16,7 @@ use crate::ssh::{Connector, Setting, Settings};
 
 /// Every host: a table for people, an object per line for programs.
 pub(super) fn table(
-    hosts: &[Host],
+    hosts: &[Arc<Host>],
     connector: &Connector,
     format: OutputFormat,
 ) -> Result<String, Failure> {
@@ -23,7 +24,7 @@ pub(super) fn table(
         return hosts.iter().map(|host| Ok(format!("{}\n", object(host, connector)?))).collect();
     }
     let header = ["NAME", "ROLE", "ADDRESS", "USER", "PORT", "BECOME", "GROUPS"].map(str::to_owned);
-    let row = |host: &Host| {
+    let row = |host: &Arc<Host>| {
         let ssh = connector.settings(host).map_err(Failure::usage)?;
         Ok([
             host.name.clone(),

@@ -66,7 +66,7 @@ fn host(surveyed: SurveyedHost, with_facts: bool) -> AssessedHost {
         State::Failed(reason) => HostState::Refused(reason),
         State::NotStarted => HostState::NotStarted("the run ended before".to_owned()),
     };
-    AssessedHost { name: host.name, role: host.role.to_string(), state, checks, facts }
+    AssessedHost { name: host.name.clone(), role: host.role.to_string(), state, checks, facts }
 }
 
 /// Some checks are made more than once, of each network for one; they are shown once, with all that was found.

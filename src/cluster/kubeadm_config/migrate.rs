@@ -4,7 +4,7 @@
 use serde_json::{Map, Value, json};
 
 use super::documents::{Document, Documents, Kind};
-use super::inventory::pairs;
+use super::fields::pairs;
 use crate::cluster::release::ConfigApi;
 use crate::cluster::yaml::located::{Entry, Node};
 use crate::cluster::yaml::{self, YamlError};

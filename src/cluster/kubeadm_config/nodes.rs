@@ -4,12 +4,14 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::Path;
+use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
 use super::documents::{Documents, Kind};
-use super::inventory::{goes_without_saying, no_counterpart, pairs, set_duration};
-use super::rules::spell_taint;
+use super::fields::{goes_without_saying, pairs};
+use super::inventory::{no_counterpart, set_duration};
+use super::values::spell_taint;
 use crate::cluster::yaml::located::{Content, Entry, Node};
 use crate::inventory::{
     ClusterSection, Fault, Host, Inventory, Problems, Role, Taint, quoted, taint,
@@ -60,11 +62,13 @@ impl Mapping<'_> {
                 "several control planes need `controlPlaneEndpoint`",
                 "expected a name or an address that leads to whichever of them is up",
             ),
-            _ if self.inventory.hosts.iter().any(Host::is_etcd_without_address) => Fault::new(
-                "a host of etcd needs an IP address",
-                "members of etcd know each other by address",
-            )
-            .help("set `advertise_address` for it in the inventory"),
+            _ if self.inventory.hosts.iter().any(|host| host.is_etcd_without_address()) => {
+                Fault::new(
+                    "a host of etcd needs an IP address",
+                    "members of etcd know each other by address",
+                )
+                .help("set `advertise_address` for it in the inventory")
+            }
             _ => return problems,
         };
         problems.push(fault.at(place));
@@ -169,6 +173,7 @@ impl Mapping<'_> {
             }
         }
         for host in self.inventory.hosts.iter_mut().filter(|host| names.contains(&host.name)) {
+            let host = Arc::make_mut(host);
             if host.taints.is_none() {
                 host.taints.clone_from(&settings.taints);
             }
@@ -220,7 +225,7 @@ impl Mapping<'_> {
             return;
         };
         let host = self.inventory.hosts.iter_mut().find(|host| host.name == *name);
-        match host.map(|host| host.advertise_address.get_or_insert(address)) {
+        match host.map(|host| Arc::make_mut(host).advertise_address.get_or_insert(address)) {
             Some(own) if *own != address => {
                 let title = format!("host {} advertises {own} in the inventory", quoted(name));
                 let fault = Fault::new(title, "expected the same address, or none here");

@@ -5,11 +5,15 @@ use std::net::IpAddr;
 
 use super::documents::{Document, Documents, Kind};
 use super::inventory;
+use super::values::{
+    absolute, bootstrap_token, certificate_key, cri_socket, etcd_url, pull_policy, spell_taint,
+    token_group, word,
+};
 use crate::cluster::release::ConfigApi;
 use crate::cluster::yaml::located::{Content, Node};
 use crate::inventory::{
-    Fault, Mistakes, Problems, advertise_address, endpoint, host_name, kubernetes_version, nearest,
-    quoted, taint,
+    Fault, Mistakes, Problems, advertise_address, endpoint, host_name, kubernetes_version, quoted,
+    taint,
 };
 
 /// Gates that one release or another of kubeadm knows.
@@ -29,7 +33,6 @@ const ALGORITHMS: [&str; 5] = ["RSA-2048", "RSA-3072", "RSA-4096", "ECDSA-P256",
 /// The first minor release that knows the last of [`ALGORITHMS`].
 const P384_SINCE: u16 = 34;
 
-const PULL_POLICIES: [&str; 3] = ["Always", "IfNotPresent", "Never"];
 const UNMOUNT_FLAGS: [&str; 4] = ["MNT_FORCE", "MNT_DETACH", "MNT_EXPIRE", "UMOUNT_NOFOLLOW"];
 const TOKEN_USAGES: [&str; 2] = ["signing", "authentication"];
 
@@ -336,104 +339,6 @@ impl Rules {
         self.texts(body.at(&["unmountFlags"]), |text| {
             word(text, "a flag of umount2", &UNMOUNT_FLAGS)
         });
-    }
-}
-
-/// A taint of kubeadm's documents as kubectl writes it.
-pub(super) fn spell_taint(entry: &Node) -> String {
-    let part = |name: &str| entry.at(&[name]).and_then(Node::text).unwrap_or_default();
-    match part("value") {
-        "" => format!("{}:{}", part("key"), part("effect")),
-        value => format!("{}={value}:{}", part("key"), part("effect")),
-    }
-}
-
-/// Whether a version is a label that is looked up on the internet, as `stable-1.36`.
-pub(super) fn is_version_label(text: &str) -> bool {
-    let bare = text.strip_prefix("ci/").unwrap_or(text);
-    bare.starts_with("stable") || bare.starts_with("latest")
-}
-
-fn word(text: &str, what: &str, known: &[&str]) -> Result<(), Fault> {
-    if known.contains(&text) {
-        return Ok(());
-    }
-    let label = format!("expected one of {}", known.join(", "));
-    let fault = Fault::new(format!("{} is not {what}", quoted(text)), label);
-    Err(fault.suggest(nearest(text, known.iter().copied())))
-}
-
-fn pull_policy(text: &str) -> Result<(), Fault> {
-    word(text, "an image pull policy", &PULL_POLICIES)
-}
-
-fn absolute(text: &str) -> Result<(), Fault> {
-    if text.starts_with('/') {
-        return Ok(());
-    }
-    Err(Fault::new(format!("{} is not an absolute path", quoted(text)), "expected `/...`"))
-}
-
-fn cri_socket(text: &str) -> Result<(), Fault> {
-    let path = text.strip_prefix("unix://").unwrap_or(text);
-    if path.starts_with('/') && path.len() > 1 {
-        return Ok(());
-    }
-    Err(Fault::new(
-        format!("{} is not a container runtime socket", quoted(text)),
-        "expected one such as `unix:///run/containerd/containerd.sock`",
-    ))
-}
-
-fn certificate_key(text: &str) -> Result<(), Fault> {
-    if text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit()) {
-        return Ok(());
-    }
-    // A key is a secret: it is not repeated.
-    Err(Fault::new("not a certificate key", "expected 32 bytes as 64 hexadecimal digits"))
-}
-
-fn bootstrap_token(text: &str) -> Result<(), Fault> {
-    let plain = |part: &str, length: usize| {
-        part.len() == length && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
-    };
-    match text.split_once('.') {
-        Some((id, secret)) if plain(id, 6) && plain(secret, 16) => Ok(()),
-        // Nor is a token.
-        _ => Err(Fault::new(
-            "not a bootstrap token",
-            "expected 6 characters, a dot and 16 characters, lower-case letters and digits",
-        )),
-    }
-}
-
-fn token_group(text: &str) -> Result<(), Fault> {
-    let rest = text.strip_prefix("system:bootstrappers:").unwrap_or_default();
-    let letter = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
-    let fine = rest.len() <= 256
-        && rest.bytes().all(|b| letter(b) || matches!(b, b':' | b'-'))
-        && rest.bytes().last().is_some_and(letter);
-    if fine {
-        return Ok(());
-    }
-    Err(Fault::new(
-        format!("{} is not a group of bootstrap tokens", quoted(text)),
-        "expected `system:bootstrappers:` and a name",
-    ))
-}
-
-fn etcd_url(text: &str, secure: bool) -> Result<(), Fault> {
-    let fault = |label: &str| Err(Fault::new(format!("{} is not etcd's URL", quoted(text)), label));
-    match text.split_once("://") {
-        Some(("http", _)) if secure => fault("expected https, since there are TLS files"),
-        Some(("http" | "https", rest)) => {
-            let place = rest.trim_end_matches('/');
-            match endpoint(place) {
-                Ok(_) => Ok(()),
-                Err(_) => fault("expected one such as `https://10.0.0.1:2379`"),
-            }
-        }
-        _ => fault("expected one such as `https://10.0.0.1:2379`"),
     }
 }
 

@@ -4,7 +4,8 @@
 use serde_json::{Map, Value, json};
 use zeroize::Zeroizing;
 
-use super::document::{Kubeconfig, MAX_BYTES, User};
+use super::document::MAX_BYTES;
+use super::model::{Kubeconfig, User};
 use crate::cluster::wipe::wipe;
 use crate::cluster::yaml;
 

@@ -8,6 +8,7 @@ mod plan;
 mod tests;
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 use std::time::Instant;
 
 use futures::StreamExt;
@@ -96,13 +97,13 @@ impl Trust<'_> {
     ///
     /// # Errors
     /// The operator did not confirm the keys. Those of jump hosts may have been written down before.
-    pub async fn run(&self, hosts: &[Host]) -> Result<(), Unconfirmed> {
-        let begin = |host| {
+    pub async fn run(&self, hosts: &[Arc<Host>]) -> Result<(), Unconfirmed> {
+        let progress = hosts.iter().map(|host| {
             let (name, phase) = named(host);
             self.reporter.emit(Event::PhaseStarted { host: name, phase, after: None });
             Progress { host, started: Instant::now(), changes: 0, outcome: None }
-        };
-        let mut progress: Vec<Progress<'_>> = hosts.iter().map(begin).collect();
+        });
+        let mut progress: Vec<Progress<'_>> = progress.collect();
         let rounds = self.rounds(hosts, &mut progress).await;
         let mut result = Ok(());
         for candidates in rounds.values() {
@@ -127,7 +128,7 @@ impl Trust<'_> {
     /// The servers to look at by how many jump hosts are before them; each jump host once.
     async fn rounds(
         &self,
-        hosts: &[Host],
+        hosts: &[Arc<Host>],
         progress: &mut [Progress<'_>],
     ) -> BTreeMap<usize, Vec<Candidate>> {
         let mut rounds: BTreeMap<usize, Vec<Candidate>> = BTreeMap::new();

@@ -1,5 +1,7 @@
 //! etcd outside the control planes: on hosts of the inventory, or somebody else's.
 
+use std::sync::Arc;
+
 use toml::Spanned;
 
 use super::items;
@@ -53,12 +55,12 @@ pub(super) fn external(
 }
 
 /// Hosts of role `etcd` are the cluster's etcd.
-pub(crate) fn use_hosts(etcd: &mut Etcd, hosts: &[Host]) {
-    let members: Vec<&Host> = hosts.iter().filter(|host| host.role == Role::Etcd).collect();
+pub(crate) fn use_hosts(etcd: &mut Etcd, hosts: &[Arc<Host>]) {
+    let members: Vec<&Arc<Host>> = hosts.iter().filter(|host| host.role == Role::Etcd).collect();
     if members.is_empty() {
         return;
     }
-    let url = |host: &&Host| Some(rules::etcd_url(host.advertise_address?, CLIENT_PORT));
+    let url = |host: &&Arc<Host>| Some(rules::etcd_url(host.advertise_address?, CLIENT_PORT));
     let endpoints = members.iter().filter_map(url).collect();
     etcd.external = Some(ExternalEtcd { endpoints, owner: EtcdOwner::Inventory });
 }

@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use toml::Spanned;
 
@@ -70,7 +71,7 @@ pub(super) struct Extras<'a> {
     pub(super) text: &'a str,
     pub(super) paths: &'a Paths,
     /// Absent when hosts have mistakes: then selections are not looked at.
-    pub(super) hosts: Option<&'a [Host]>,
+    pub(super) hosts: Option<&'a [Arc<Host>]>,
 }
 
 impl Extras<'_> {
@@ -185,7 +186,7 @@ impl Extras<'_> {
     /// The names a `hosts` key selects; every host when it is left out.
     pub(super) fn hosts(&self, texts: &Texts, problems: &mut Problems) -> Vec<String> {
         let Some(hosts) = self.hosts else { return Vec::new() };
-        let names = |hosts: &[&Host]| hosts.iter().map(|host| host.name.clone()).collect();
+        let names = |hosts: &[&Arc<Host>]| hosts.iter().map(|host| host.name.clone()).collect();
         let Some(list) = texts else { return names(&hosts.iter().collect::<Vec<_>>()) };
         let mut selection = Selection::new(hosts);
         for item in items(texts) {

@@ -5,6 +5,7 @@ use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use toml::Spanned;
 
@@ -24,7 +25,7 @@ pub(super) fn resolve(
     subnets: &[Subnet],
     tables: &Tables<'_>,
     problems: &mut Problems,
-) -> Vec<Host> {
+) -> Vec<Arc<Host>> {
     let base = Layer { ssh: tables.read("[ssh]", &document.ssh, problems), ..Layer::default() };
     let mut groups = BTreeMap::new();
     for (name, group) in &document.groups {
@@ -67,8 +68,9 @@ pub(super) fn resolve(
 }
 
 /// Everyone has to be told where members of etcd are before anyone has been asked: by default where SSH connects.
-fn advertise_members(hosts: &mut [Host]) {
+fn advertise_members(hosts: &mut [Arc<Host>]) {
     for host in hosts.iter_mut().filter(|host| host.role == Role::Etcd) {
+        let host = Arc::make_mut(host);
         host.advertise_address = host.advertise_address.or(host.address.parse().ok());
     }
 }
@@ -79,7 +81,7 @@ fn expand(
     base: &Layer,
     groups: &BTreeMap<&str, Layer>,
     tables: &Tables<'_>,
-    hosts: &mut Vec<Host>,
+    hosts: &mut Vec<Arc<Host>>,
     problems: &mut Problems,
 ) {
     let raw = entry.get_ref();
@@ -94,17 +96,19 @@ fn expand(
     let role = problems.check_opt(raw.role.as_ref(), |text| rules::role(text));
     let spots = spots(&entry.span(), raw, problems).unwrap_or_default();
     let shared = std::iter::repeat_n((memberships, layer), spots.len());
-    hosts.extend(spots.into_iter().zip(shared).map(|(spot, (groups, layer))| Host {
-        name: spot.name,
-        address: spot.address,
-        advertise_address: spot.advertise_address,
-        role: role.unwrap_or(Role::Worker),
-        groups,
-        labels: layer.labels,
-        taints: layer.taints,
-        kubelet_extra_args: layer.kubelet_extra_args,
-        ssh: layer.ssh,
-        vars: layer.vars,
+    hosts.extend(spots.into_iter().zip(shared).map(|(spot, (groups, layer))| {
+        Arc::new(Host {
+            name: spot.name,
+            address: spot.address,
+            advertise_address: spot.advertise_address,
+            role: role.unwrap_or(Role::Worker),
+            groups,
+            labels: layer.labels,
+            taints: layer.taints,
+            kubelet_extra_args: layer.kubelet_extra_args,
+            ssh: layer.ssh,
+            vars: layer.vars,
+        })
     }));
 }
 
@@ -209,7 +213,12 @@ impl Places {
 }
 
 /// Reports the first host of an entry that lies inside a network of the cluster.
-fn check_subnets(hosts: &[Host], places: &Places, subnets: &[Subnet], problems: &mut Problems) {
+fn check_subnets(
+    hosts: &[Arc<Host>],
+    places: &Places,
+    subnets: &[Subnet],
+    problems: &mut Problems,
+) {
     let found = hosts.iter().find_map(|host| {
         let connect = host.address.parse().ok().map(|address| (address, &places.address));
         let advertised = host.advertise_address.map(|address| (address, &places.advertise_address));
@@ -233,7 +242,7 @@ struct Taken<'a> {
 }
 
 impl<'a> Taken<'a> {
-    fn check(&mut self, hosts: &'a [Host], places: &'a Places, problems: &mut Problems) {
+    fn check(&mut self, hosts: &'a [Arc<Host>], places: &'a Places, problems: &mut Problems) {
         // The first clash of an entry says enough; 200 more would be the same mistake.
         let [mut name, mut address, mut advertised] = [None, None, None];
         for host in hosts {

@@ -1,6 +1,7 @@
 //! `[cluster.load_balancer]`: what serves the control plane's endpoint, and whether the two go together.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use toml::Spanned;
 
@@ -138,7 +139,7 @@ fn haproxy(
     Some(LoadBalancerKind::Haproxy { virtual_router_id: id.unwrap_or(DEFAULT_VIRTUAL_ROUTER_ID) })
 }
 
-fn control_planes(hosts: &[Host]) -> impl Iterator<Item = &Host> {
+fn control_planes(hosts: &[Arc<Host>]) -> impl Iterator<Item = &Arc<Host>> {
     hosts.iter().filter(|host| host.role == Role::ControlPlane)
 }
 
@@ -146,11 +147,11 @@ fn control_planes(hosts: &[Host]) -> impl Iterator<Item = &Host> {
 fn check_address(
     address: IpAddr,
     span: &Span,
-    hosts: &[Host],
+    hosts: &[Arc<Host>],
     subnets: &[Subnet],
     problems: &mut Problems,
 ) {
-    let is_taken = |host: &&Host| {
+    let is_taken = |host: &&Arc<Host>| {
         host.advertise_address == Some(address) || host.address.parse() == Ok(address)
     };
     if let Some(host) = hosts.iter().find(is_taken) {
@@ -166,7 +167,7 @@ fn check_endpoint(
     balancer: &LoadBalancer,
     raw: &document::Cluster,
     section: &ClusterSection,
-    hosts: &[Host],
+    hosts: &[Arc<Host>],
     places: &Places,
     problems: &mut Problems,
 ) {
@@ -219,7 +220,7 @@ fn check_endpoint(
 }
 
 /// A port to recommend for the endpoint.
-fn own_port(balancer: &LoadBalancer, section: &ClusterSection, hosts: &[Host]) -> u16 {
+fn own_port(balancer: &LoadBalancer, section: &ClusterSection, hosts: &[Arc<Host>]) -> u16 {
     let bind_port = section.api_server.bind_port;
     let shared = control_planes(hosts).any(|host| balancer.hosts.contains(&host.name));
     match &balancer.kind {

@@ -16,6 +16,7 @@ mod error;
 mod glob;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::model::Host;
 use super::ranges;
@@ -39,10 +40,10 @@ pub trait Sources {
 
 /// The hosts an expression means, in inventory order.
 pub fn select<'a>(
-    hosts: &'a [Host],
+    hosts: &'a [Arc<Host>],
     expression: &str,
     sources: &dyn Sources,
-) -> Result<Vec<&'a Host>, SelectionError> {
+) -> Result<Vec<&'a Arc<Host>>, SelectionError> {
     let mut selection = Selection { sources: Some(sources), ..Selection::new(hosts) };
     for word in words(expression) {
         selection.add(word)?;
@@ -111,7 +112,7 @@ impl Terms {
 
 /// A selection term by term, for callers that know where each term stands.
 pub(super) struct Selection<'a, 's> {
-    hosts: &'a [Host],
+    hosts: &'a [Arc<Host>],
     by_name: HashMap<&'a str, usize>,
     sources: Option<&'s dyn Sources>,
     terms: Terms,
@@ -123,7 +124,7 @@ pub(super) struct Selection<'a, 's> {
 
 impl<'a> Selection<'a, '_> {
     /// A selection that knows no lists.
-    pub(super) fn new(hosts: &'a [Host]) -> Self {
+    pub(super) fn new(hosts: &'a [Arc<Host>]) -> Self {
         let names = hosts.iter().enumerate().map(|(index, host)| (host.name.as_str(), index));
         Self {
             hosts,
@@ -141,11 +142,11 @@ impl<'a> Selection<'a, '_> {
         Ok(())
     }
 
-    pub(super) fn finish(self) -> Result<Vec<&'a Host>, SelectionError> {
+    pub(super) fn finish(self) -> Result<Vec<&'a Arc<Host>>, SelectionError> {
         if !self.terms.any {
             return Err(SelectionError::Empty);
         }
-        let picked: Vec<&Host> = self
+        let picked: Vec<&Arc<Host>> = self
             .hosts
             .iter()
             .zip(self.terms.finish())
@@ -269,7 +270,7 @@ mod tests {
 
     use super::*;
 
-    fn hosts() -> Vec<Host> {
+    fn hosts() -> Vec<Arc<Host>> {
         let text = r#"
             [groups.gpu]
             [groups.old]

@@ -92,7 +92,9 @@ pub async fn cordon(client: &ApiClient, name: &str) -> Result<bool, ApiError> {
     if node::is_cordoned(&node) {
         return Ok(false);
     }
-    set_unschedulable(client, name, json!(true)).await?;
+    // This Node only: that patch may be late, and come to a Node that has registered since.
+    let patch = json!({"metadata": {"uid": nodes::uid(&node)}, "spec": {"unschedulable": true}});
+    client.patch(&nodes::key(name), PatchKind::StrategicMerge, &patch).await?;
     Ok(true)
 }
 
@@ -101,15 +103,11 @@ pub async fn cordon(client: &ApiClient, name: &str) -> Result<bool, ApiError> {
 /// # Errors
 /// The API server refuses or does not answer.
 pub async fn uncordon(client: &ApiClient, name: &str) -> Result<(), ApiError> {
-    match set_unschedulable(client, name, Value::Null).await {
+    let patch = json!({"spec": {"unschedulable": null}});
+    match client.patch(&nodes::key(name), PatchKind::StrategicMerge, &patch).await {
         Err(error) if error.status() == Some(404) => Ok(()),
-        result => result,
+        result => result.map(|_| ()),
     }
-}
-
-async fn set_unschedulable(client: &ApiClient, name: &str, value: Value) -> Result<(), ApiError> {
-    let patch = json!({"spec": {"unschedulable": value}});
-    client.patch(&nodes::key(name), PatchKind::StrategicMerge, &patch).await.map(|_| ())
 }
 
 /// The pods that are bound to a node.

@@ -69,7 +69,7 @@ impl Fetch {
     pub async fn run(
         &self,
         transport: &dyn Transport,
-        task: &Task<'_>,
+        task: &Task,
         mode: CopyMode,
     ) -> Result<(), CopyError> {
         let remote = Remote::new(task, transport);
@@ -113,7 +113,7 @@ async fn receive(
     sandbox: &Sandbox,
     files: &[Expected],
     size: u64,
-    task: &Task<'_>,
+    task: &Task,
 ) -> Result<Stage, CopyError> {
     let stage = sandbox.stage()?;
     if files.is_empty() {

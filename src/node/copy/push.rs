@@ -59,7 +59,7 @@ impl Push {
     pub async fn run(
         &self,
         transport: &dyn Transport,
-        task: &Task<'_>,
+        task: &Task,
         mode: CopyMode,
     ) -> Result<(), CopyError> {
         let remote = Remote::new(task, transport);
@@ -90,7 +90,7 @@ impl Push {
         &self,
         remote: &Remote<'_>,
         differences: &[Difference<'_>],
-        task: &Task<'_>,
+        task: &Task,
     ) -> Result<(), CopyError> {
         let shipment = Shipment::new(differences);
         let owner = self.owner.as_ref().map(Owner::to_argument).unwrap_or_default();

@@ -36,7 +36,7 @@ pub(super) struct Placed {
 }
 
 impl<'a> Remote<'a> {
-    pub(super) fn new(task: &Task<'a>, transport: &'a dyn Transport) -> Self {
+    pub(super) fn new(task: &'a Task, transport: &'a dyn Transport) -> Self {
         Self { host: &task.host.name, transport }
     }
 

@@ -12,10 +12,14 @@ use crate::phases::{PhaseError, Run};
 ///
 /// # Errors
 /// The listener cannot be waited for.
-pub fn open(run: &Arc<Run>, hosts: &[Host], listener: TcpListener) -> Result<Forward, PhaseError> {
+pub fn open(
+    run: &Arc<Run>,
+    hosts: &[Arc<Host>],
+    listener: TcpListener,
+) -> Result<Forward, PhaseError> {
     let cluster = run.cluster();
-    let service = |host: &Host| Service {
-        host: Arc::new(host.clone()),
+    let service = |host: &Arc<Host>| Service {
+        host: host.clone(),
         address: api_address(cluster, host).to_string(),
         port: cluster.section.api_server.bind_port,
     };

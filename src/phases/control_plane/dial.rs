@@ -31,7 +31,7 @@ pub(in crate::phases) fn through(link: Link) -> Arc<dyn Dial> {
 /// Opens byte streams to whichever of these answers, the first one foremost, each through its own host's connection. One
 /// that takes its time does not keep the next one waiting. Their certificates vouch for the same cluster, so it does not
 /// matter which it is.
-pub(super) fn any_of(addresses: Vec<(Link, IpAddr)>, port: u16) -> Arc<dyn Dial> {
+pub(in crate::phases) fn any_of(addresses: Vec<(Link, IpAddr)>, port: u16) -> Arc<dyn Dial> {
     let addresses = Arc::new(addresses);
     Arc::new(move |_, _| {
         let addresses = addresses.clone();

@@ -23,7 +23,7 @@ use crate::pki;
 use super::run::{HostState, Run};
 use super::{Context, Mode, PhaseError};
 
-pub(super) use dial::through;
+pub(super) use dial::{any_of, through};
 
 /// Where kubeadm keeps its kubeconfigs.
 pub const KUBERNETES_DIRECTORY: &str = "/etc/kubernetes";
@@ -167,7 +167,7 @@ impl ControlPlane {
     async fn open_api(&self, run: &Arc<Run>) -> Result<Option<ApiClient>, PhaseError> {
         let Some(credentials) = self.credentials(run).await? else { return Ok(None) };
         let port = run.cluster().section.api_server.bind_port;
-        let dial = self.dial_any(run, port).await?;
+        let dial = any_of(self.addresses(run).await?, port);
         Ok(Some(timed(run, ApiClient::new(dial, self.name(), port, credentials)?)))
     }
 
@@ -188,14 +188,6 @@ impl ControlPlane {
         Ok(credentials.as_ref())
     }
 
-    /// Opens streams to this port of whichever control plane answers first, the first one foremost.
-    ///
-    /// # Errors
-    /// The first control plane cannot be reached.
-    pub(super) async fn dial_any(&self, run: &Run, port: u16) -> Result<Arc<dyn Dial>, PhaseError> {
-        Ok(dial::any_of(self.addresses(run).await?, port))
-    }
-
     /// Opens streams as the first control plane sees addresses.
     ///
     /// # Errors
@@ -206,7 +198,10 @@ impl ControlPlane {
 
     /// Where API servers are, the first control plane's foremost. The others stand in for it while it does not answer,
     /// as far as the inventory says where they are: nobody is contacted for that.
-    async fn addresses(&self, run: &Run) -> Result<Vec<(Link, IpAddr)>, PhaseError> {
+    ///
+    /// # Errors
+    /// The first control plane cannot be reached.
+    pub(super) async fn addresses(&self, run: &Run) -> Result<Vec<(Link, IpAddr)>, PhaseError> {
         let first = self.first(run).await?;
         let mut addresses = vec![(run.link(&first.host), self.advertise_address(run).await?)];
         addresses.extend(self.others(run, &first.host.name));
@@ -232,7 +227,7 @@ impl ControlPlane {
             let Err(error) = run.link(&first.host).connection().await else { continue };
             let port = run.cluster().section.api_server.bind_port;
             let others = self.others(run, &first.host.name);
-            let others = dial::any_of(others, port);
+            let others = any_of(others, port);
             if !matches!(timeout(ANSWER, others.dial(self.name(), port)).await, Ok(Ok(_))) {
                 return self.named(error.into());
             }

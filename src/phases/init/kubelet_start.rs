@@ -8,6 +8,6 @@ use crate::phases::{Context, Done, PhaseError, kubelet};
 pub async fn run(context: Arc<Context>) -> Result<Done, PhaseError> {
     let batch = kubelet::files(&context).await?;
     kubelet::put_in_place(&context, &batch).await?;
-    kubelet::start(&context).await?;
+    kubelet::start_registering(&context).await?;
     Ok(Done::Finished)
 }

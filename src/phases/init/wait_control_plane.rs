@@ -26,7 +26,7 @@ pub async fn run(context: Arc<Context>) -> Result<Done, PhaseError> {
         [Component::KubeApiserver, Component::KubeControllerManager, Component::KubeScheduler];
     if let Err(error) = readmitting(&context, &own, components(&context)).await {
         return Err(match error {
-            PhaseError::Api(error) => diagnosis::kubelet(&context, error).await,
+            PhaseError::Api(error) => diagnosis::control_plane(&context, error).await,
             other => other,
         });
     }

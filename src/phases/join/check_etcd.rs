@@ -17,11 +17,16 @@ pub async fn run(context: Arc<Context>) -> Result<Done, PhaseError> {
     if context.dry_run() {
         return Ok(Done::NotNeeded("a dry run waits for nothing".to_owned()));
     }
-    let any = etcd::any_member(run).await?;
     let timeout = run.cluster().section.timeouts.etcd_api_call;
     let poll = Poll { timeout, interval: Duration::from_millis(500) };
     let action = "see enough members of etcd healthy";
     let checked = poll.until(&run.options().cancel, action, || async {
+        // Whoever answered the last time may not any more.
+        let any = match etcd::any_member(run).await {
+            Ok(any) => any,
+            // Without the first control plane there is nothing to wait for.
+            Err(error) => return Ok(Attempt::Done(Err(error))),
+        };
         let members = match any.members().await {
             Ok(members) => members,
             Err(error) => return Ok(Attempt::NotYet(error.to_string())),
@@ -31,7 +36,7 @@ pub async fn run(context: Arc<Context>) -> Result<Done, PhaseError> {
             Err(error) => return Ok(Attempt::NotYet(error.to_string())),
         };
         Ok(if health.healthy() >= quorum(health.voters()) {
-            Attempt::Done(health)
+            Attempt::Done(Ok(health))
         } else {
             Attempt::NotYet(format!(
                 "{} of {} members answer; {}",
@@ -41,7 +46,7 @@ pub async fn run(context: Arc<Context>) -> Result<Done, PhaseError> {
             ))
         })
     });
-    let health = checked.await?;
+    let health = checked.await??;
     if health.healthy() < health.voters() {
         context.warn(format!(
             "etcd works with {} of {} members; {}",

@@ -8,8 +8,7 @@ use zeroize::Zeroizing;
 use super::kubelet_credentials;
 use crate::cluster::kubeconfig;
 use crate::cluster::spec::{CERTIFICATES_DIRECTORY, MANIFESTS_DIRECTORY};
-use crate::kubernetes::nodes;
-use crate::node::{FileBatch, NodeDirectory, NodeFile, ServiceAction};
+use crate::node::{FileBatch, NodeDirectory, NodeFile};
 use crate::phases::control_plane::CA_PATH;
 use crate::phases::{Context, Done, PhaseError, kubelet};
 use crate::pki::Certificate;
@@ -34,19 +33,7 @@ pub async fn run(context: Arc<Context>) -> Result<Done, PhaseError> {
     batch.directories.extend(kubelet_files.directories);
     batch.files.extend(kubelet_files.files);
     kubelet::put_in_place(&context, &batch).await?;
-    let before = context.changes();
-    kubelet::start(&context).await?;
-
-    // A kubelet registers its node when it starts. One that has run all the time, and whose Node was deleted meanwhile,
-    // needs another start.
-    let ran_before = context.changes() == before;
-    if ran_before
-        && !context.dry_run()
-        && let Some(api) = context.api().await?
-        && nodes::get(api, &context.host().name).await?.is_none()
-    {
-        context.service(ServiceAction::Restart, kubelet::SERVICE).await?;
-    }
+    kubelet::start_registering(&context).await?;
     Ok(Done::Finished)
 }
 

@@ -1,6 +1,7 @@
 //! `--fix`: the safe remedies of what was found, shown with their way back, then carried out.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::fleet::{Step, Task};
 use crate::inventory::{Host, fold_hosts};
@@ -15,30 +16,30 @@ const FSTAB: &str = "/etc/fstab";
 const FILE_MODE: u32 = 0o644;
 
 /// Show what can safely be fixed on each host and, unless this is a dry run, fix it. Says whether there was anything.
-pub async fn apply(run: &Run, survey: &Survey, step: &Step, dry_run: bool) -> bool {
+pub async fn apply(run: &Arc<Run>, survey: &Survey, step: &Step, dry_run: bool) -> bool {
     let planned = plan(run, survey);
     if planned.is_empty() {
         return false;
     }
     step.reporter.emit(Event::Message { text: told(&planned) });
-    let hosts: Vec<Host> = planned.iter().map(|(host, _)| (*host).clone()).collect();
-    let by_name: HashMap<&str, &[Fix]> =
-        planned.iter().map(|(host, fixes)| (host.name.as_str(), fixes.as_slice())).collect();
-    step.run(&hosts, async |task| {
-        let fixes = by_name.get(task.host.name.as_str()).copied().unwrap_or_default();
-        if !dry_run {
-            fix(run, task.host, fixes).await?;
+    let hosts: Vec<Arc<Host>> = planned.iter().map(|(host, _)| (*host).clone()).collect();
+    step.run(&hosts, |task| {
+        let (run, fixes) = (run.clone(), planned[task.place].1.clone());
+        async move {
+            if !dry_run {
+                fix(&run, &task.host, &fixes).await?;
+            }
+            for fix in &fixes {
+                tell(&task, fix, dry_run);
+            }
+            Ok::<_, PhaseError>(())
         }
-        for fix in fixes {
-            tell(task, fix, dry_run);
-        }
-        Ok::<_, PhaseError>(())
     })
     .await;
     true
 }
 
-fn plan<'a>(run: &Run, survey: &'a Survey) -> Vec<(&'a Host, Vec<Fix>)> {
+fn plan<'a>(run: &Run, survey: &'a Survey) -> Vec<(&'a Arc<Host>, Vec<Fix>)> {
     let section = Some(&run.cluster().section);
     let hosts = survey.hosts.iter().filter_map(|surveyed| {
         let State::Checked(checked) = &surveyed.state else { return None };
@@ -49,7 +50,7 @@ fn plan<'a>(run: &Run, survey: &'a Survey) -> Vec<(&'a Host, Vec<Fix>)> {
 }
 
 /// The plan for people: equal remedies once, with the hosts they are for and the way back.
-fn told(planned: &[(&Host, Vec<Fix>)]) -> String {
+fn told(planned: &[(&Arc<Host>, Vec<Fix>)]) -> String {
     let mut order = Vec::new();
     let mut hosts: BTreeMap<(String, String), Vec<&str>> = BTreeMap::new();
     for (host, fixes) in planned {
@@ -71,12 +72,12 @@ fn told(planned: &[(&Host, Vec<Fix>)]) -> String {
     text
 }
 
-fn tell(task: &Task<'_>, fix: &Fix, dry_run: bool) {
+fn tell(task: &Task, fix: &Fix, dry_run: bool) {
     task.changed(fix.describe(), Some(format!("undo: {}", fix.undo())), dry_run);
 }
 
 /// Files come first: where the run is cut short after them, the next boot finishes it, and so does the next run.
-async fn fix(run: &Run, host: &Host, fixes: &[Fix]) -> Result<(), NodeError> {
+async fn fix(run: &Run, host: &Arc<Host>, fixes: &[Fix]) -> Result<(), NodeError> {
     let node = run.node_for_changes(host);
     let files = node.read(&[MODULES_FILE, SYSCTL_FILE, FSTAB]).await?;
     let mut batch = FileBatch::default();

@@ -1,9 +1,9 @@
 //! Preflight over a whole fleet: the facts of every host at once, what hosts find when they try each other, and every
 //! check. The result is data; nothing on a host is changed.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use crate::fleet::{Dial, Place, Step, StepError, try_links};
 use crate::inventory::{ClusterSection, Host, Role};
@@ -30,7 +30,7 @@ pub struct Survey {
 /// What was found on one host.
 pub struct SurveyedHost {
     /// The host.
-    pub host: Host,
+    pub host: Arc<Host>,
     /// Whether it could be looked at.
     pub state: State,
 }
@@ -45,6 +45,15 @@ pub enum State {
     Failed(String),
     /// The run ended before it began there.
     NotStarted,
+}
+
+impl State {
+    fn of(error: &PhaseError) -> Self {
+        match error.unreachable() {
+            true => Self::Unreachable(error.to_string()),
+            false => Self::Failed(error.to_string()),
+        }
+    }
 }
 
 /// A host that was looked at.
@@ -85,7 +94,7 @@ impl Scope {
     }
 
     /// What hosts try on each other.
-    fn plan(self, run: &Run, hosts: &[Host]) -> LinkPlan {
+    fn plan(self, run: &Run, hosts: &[Arc<Host>]) -> LinkPlan {
         let Some(coverage) = self.links.filter(|_| self.covers_fleet()) else {
             return LinkPlan::default();
         };
@@ -106,36 +115,32 @@ impl StepError for PhaseError {
 }
 
 /// Look at `hosts`, which are those of the run, and make every check. `step` says how fast, and is told how it goes.
-pub async fn survey(run: &Arc<Run>, hosts: &[Host], step: &Step, scope: Scope) -> Survey {
+pub async fn survey(run: &Arc<Run>, hosts: &[Arc<Host>], step: &Step, scope: Scope) -> Survey {
     let first = run.inventory().hosts.iter().find(|host| host.role == Role::ControlPlane);
     let first = first.map(|host| host.name.as_str());
     let plan = scope.plan(run, hosts);
     let ends = plan.links.iter().flat_map(|link| [link.from, link.to]);
-    let needed_again: HashSet<&str> = ends.map(|host| hosts[host].name.as_str()).collect();
-    let found: Mutex<HashMap<&str, State>> = Mutex::default();
-    step.run(hosts, async |task| {
-        let workflow = scope.workflow_of(task.host, first);
-        let result = look(run, &task.host.name, step.name, workflow).await;
-        // A large fleet need not be held open for nothing.
-        if !needed_again.contains(task.host.name.as_str()) {
-            run.fleet().disconnect(task.host).await;
-        }
-        let (state, result) = match result {
-            Ok(checked) => (State::Checked(Box::new(checked)), Ok(())),
-            Err(error) if error.unreachable() => {
-                (State::Unreachable(error.to_string()), Err(error))
+    let needed_again: HashSet<usize> = ends.collect();
+    let found = step.run(hosts, |task| {
+        let (run, phase) = (run.clone(), step.name);
+        let workflow = scope.workflow_of(&task.host, first);
+        let needed_again = needed_again.contains(&task.place);
+        async move {
+            let result = look(&run, &task.host.name, phase, workflow).await;
+            // A large fleet need not be held open for nothing.
+            if !needed_again {
+                run.fleet().disconnect(&task.host).await;
             }
-            Err(error) => (State::Failed(error.to_string()), Err(error)),
-        };
-        found.lock().unwrap_or_else(PoisonError::into_inner).insert(&task.host.name, state);
-        result
-    })
-    .await;
-    let mut found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let hosts = hosts.iter().map(|host| SurveyedHost {
-        host: host.clone(),
-        state: found.remove(host.name.as_str()).unwrap_or(State::NotStarted),
+            result
+        }
     });
+    let state = |found| match found {
+        Some(Ok(checked)) => State::Checked(Box::new(checked)),
+        Some(Err(error)) => State::of(&error),
+        None => State::NotStarted,
+    };
+    let found = hosts.iter().zip(found.await);
+    let hosts = found.map(|(host, found)| SurveyedHost { host: host.clone(), state: state(found) });
     let mut survey = Survey { hosts: hosts.collect(), links: Vec::new(), sample: None };
     if scope.covers_fleet() {
         survey.try_links(run, step, plan).await;
@@ -162,7 +167,7 @@ impl Survey {
     /// The hosts that could be looked at, with their place in the list.
     fn checked(&self) -> impl Iterator<Item = (usize, &Host, &Checked)> {
         self.hosts.iter().enumerate().filter_map(|(index, surveyed)| match &surveyed.state {
-            State::Checked(checked) => Some((index, &surveyed.host, &**checked)),
+            State::Checked(checked) => Some((index, &*surveyed.host, &**checked)),
             _ => None,
         })
     }
@@ -250,7 +255,11 @@ pub(in crate::phases) fn own_names(cluster: &ClusterSection, own: &str) -> Vec<S
 }
 
 /// The names a host is asked for: the endpoint's, its own, and those of the first others of the inventory.
-pub(in crate::phases) fn names(cluster: &ClusterSection, all: &[Host], own: &str) -> Vec<String> {
+pub(in crate::phases) fn names(
+    cluster: &ClusterSection,
+    all: &[Arc<Host>],
+    own: &str,
+) -> Vec<String> {
     let endpoint = cluster.control_plane_endpoint.iter().map(|endpoint| endpoint.host.as_str());
     let others = all.iter().map(|host| host.name.as_str()).filter(|name| *name != own);
     let names = endpoint.chain([own]).chain(others.take(NAMES));

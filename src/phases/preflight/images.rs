@@ -1,7 +1,7 @@
 //! kubeadm's ImagePull, where it is asked for: the runtime of every host pulls the images of the host's role.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use crate::fleet::Step;
 use crate::inventory::Host;
@@ -20,27 +20,25 @@ pub async fn pull(run: &Arc<Run>, survey: &mut Survey, step: &Step) {
         }
         _ => None,
     });
-    let (hosts, sockets): (Vec<Host>, Vec<String>) = ready.unzip();
-    let names = hosts.iter().map(|host| host.name.as_str());
-    let sockets: HashMap<&str, String> = names.zip(sockets).collect();
-    let results: Mutex<HashMap<String, CheckResult>> = Mutex::default();
-    step.run(&hosts, async |task| {
-        let images = run.cluster().images_for(task.host.role);
-        let problem = match pull_on(run, task, &sockets[task.host.name.as_str()], &images).await {
-            Ok(()) => None,
-            Err(error) if error.is_unreachable() => return Err(error.into()),
-            Err(error) => Some(error.to_string()),
-        };
-        let result = image_pull(images.len(), problem);
-        let mut results = results.lock().unwrap_or_else(PoisonError::into_inner);
-        results.insert(task.host.name.clone(), result);
-        Ok::<_, PhaseError>(())
-    })
-    .await;
-    let mut results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let (hosts, sockets): (Vec<Arc<Host>>, Vec<String>) = ready.unzip();
+    let results = step.run(&hosts, |task| {
+        let (run, socket) = (run.clone(), sockets[task.place].clone());
+        async move {
+            let images = run.cluster().images_for(task.host.role);
+            let problem = match pull_on(&run, &task, &socket, &images).await {
+                Ok(()) => None,
+                Err(error) if error.is_unreachable() => return Err(error.into()),
+                Err(error) => Some(error.to_string()),
+            };
+            Ok::<_, PhaseError>(image_pull(images.len(), problem))
+        }
+    });
+    let results = hosts.iter().zip(results.await);
+    let mut results: HashMap<&str, CheckResult> =
+        results.filter_map(|(host, result)| Some((host.name.as_str(), result?.ok()?))).collect();
     for surveyed in &mut survey.hosts {
         if let State::Checked(checked) = &mut surveyed.state {
-            checked.kubeadm.extend(results.remove(&surveyed.host.name));
+            checked.kubeadm.extend(results.remove(surveyed.host.name.as_str()));
         }
     }
 }

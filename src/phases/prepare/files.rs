@@ -87,7 +87,7 @@ fn values(context: &Context, facts: &Facts) -> Value {
         "host": host(context.host()),
         "vars": context.host().vars,
         "facts": facts,
-        "hosts": inventory.hosts.iter().map(host).collect::<Vec<_>>(),
+        "hosts": inventory.hosts.iter().map(|other| host(other)).collect::<Vec<_>>(),
         "cluster": {
             "name": section.name,
             "kubernetes_version": section.kubernetes_version.to_string(),

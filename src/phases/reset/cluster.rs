@@ -2,7 +2,7 @@
 //! what a reset has to take back in it.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, Once, PoisonError};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -13,9 +13,9 @@ use crate::inventory::Role;
 use crate::kubernetes::objects::node;
 use crate::kubernetes::poll::Attempt;
 use crate::kubernetes::{ApiClient, ApiError, Poll, Timing, drain, nodes};
-use crate::phases::control_plane;
 use crate::phases::run::{HostState, Run};
 use crate::phases::{Context, Mode, PhaseError};
+use crate::phases::{control_plane, kubelet};
 use crate::report::Event;
 
 use super::departure::{HostView, NodeView, View};
@@ -28,6 +28,9 @@ const SHORT: Timing = Timing {
     total: Duration::from_secs(10),
     interval: Duration::from_millis(500),
 };
+
+/// How long until a cluster that may come back is asked again.
+const AGAIN: Duration = Duration::from_secs(2);
 
 /// How the cluster stands.
 pub enum Standing {
@@ -123,7 +126,49 @@ impl Shared {
 /// How the cluster stands, asked at the first use in a run.
 pub async fn standing(context: &Context) -> &Standing {
     let run = &context.run;
-    run.reset().standing.get_or_init(|| look(run)).await
+    run.reset().standing.get_or_init(|| look_until_back(context)).await
+}
+
+/// Look, and again where the cluster does not answer although there are kubelets that start its control planes: after an
+/// outage they take their time.
+async fn look_until_back(context: &Context) -> Standing {
+    let run = &context.run;
+    let options = &run.options().reset;
+    // Those go on without it.
+    if options.force || options.whole || run.mode() == Mode::DryRun {
+        return look(run).await;
+    }
+    let timeout = run.cluster().section.timeouts.control_plane_component_health_check;
+    let told = Once::new();
+    let look_again = || async {
+        let why = match look(run).await {
+            Standing::Silent(why) if may_come_back(run).await => why,
+            standing => return Ok(Attempt::Done(standing)),
+        };
+        told.call_once(|| {
+            let seconds = timeout.as_secs();
+            context.warn(format!(
+                "the cluster does not answer; its kubelets run, so it is waited for, {seconds} s at most ({why})"
+            ));
+        });
+        Ok(Attempt::NotYet(why))
+    };
+    let poll = Poll { timeout, interval: AGAIN };
+    let standing = poll.until(&run.options().cancel, "see the cluster answer", look_again).await;
+    standing.unwrap_or_else(|error| Standing::Silent(error.reason()))
+}
+
+/// Whether a kubelet runs on a control plane that stays.
+async fn may_come_back(run: &Run) -> bool {
+    let leaving = run.hosts();
+    let stays = |name: &str| !leaving.iter().any(|host| host.name == name);
+    for state in run.control_plane().hosts().iter().filter(|state| stays(&state.host.name)) {
+        let Ok(node) = run.node(state).await else { continue };
+        if node.processes(&[kubelet::SERVICE]).await.is_ok_and(|found| !found.is_empty()) {
+            return true;
+        }
+    }
+    false
 }
 
 /// The end of a run: Nodes that were drained and whose hosts stay take pods again.
@@ -231,7 +276,7 @@ async fn open(run: &Arc<Run>, state: &HostState) -> Result<Option<ApiClient>, Ph
 
 /// The inventory's hosts and these Nodes; etcd has not been asked yet.
 pub fn view(run: &Run, leaving: &BTreeSet<String>, nodes: &[Value]) -> View {
-    let host = |host: &crate::inventory::Host| HostView {
+    let host = |host: &Arc<crate::inventory::Host>| HostView {
         name: host.name.clone(),
         address: host.advertise_address.map(|address| address.to_string()),
         control_plane: host.role == Role::ControlPlane,

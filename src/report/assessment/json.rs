@@ -8,6 +8,7 @@ use time::format_description::well_known::Rfc3339;
 
 use super::{AssessedCheck, Assessment, Finding, HostState, ProbeResult};
 use crate::report::Severity;
+use crate::report::text::escaped_json;
 
 /// All lines. Serialised straight from the data: a large fleet has a hundred thousand of them.
 ///
@@ -17,10 +18,10 @@ pub(in crate::report) fn lines(assessment: &Assessment) -> serde_json::Result<Ve
     // Formatting fails only for years outside RFC 3339.
     let time = assessment.taken.format(&Rfc3339).unwrap_or_default();
     let time = time.as_str();
-    let mut out = Vec::new();
+    let mut out = String::new();
     let mut write = |line: &Line<'_>| {
-        serde_json::to_writer(&mut out, line)?;
-        out.push(b'\n');
+        let line = serde_json::to_string(line)?;
+        out += &format!("{}\n", escaped_json(&line));
         serde_json::Result::Ok(())
     };
     for host in &assessment.hosts {
@@ -47,7 +48,7 @@ pub(in crate::report) fn lines(assessment: &Assessment) -> serde_json::Result<Ve
             })?;
         }
     }
-    Ok(out)
+    Ok(out.into_bytes())
 }
 
 #[derive(Serialize)]

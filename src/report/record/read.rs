@@ -120,7 +120,7 @@ impl Reading {
             }
             _ => {
                 if let Some(event) = event(value) {
-                    self.summary.record(&event);
+                    self.summary.record(&event, time);
                     self.timeline
                         .get_or_insert_with(|| Timeline::new(started))
                         .record(&event, time);

@@ -46,8 +46,9 @@ impl Kept {
         let mut recorder = self.start(hosts);
         let mut summary = Summary::default();
         for (second, event) in (1..).zip(events) {
-            summary.record(event);
-            recorder.record(event, OffsetDateTime::now_utc() + Duration::from_secs(second));
+            let at = OffsetDateTime::now_utc() + Duration::from_secs(second);
+            summary.record(event, at);
+            recorder.record(event, at);
         }
         recorder.finish(&summary, summary.exit_status()).unwrap();
         self.last()
@@ -277,7 +278,7 @@ fn failures_of_checks_are_on_record() {
     let kept = Kept::new();
     let path = kept.run(&[], &[Event::Assessed(Box::new(samples::mixed()))]);
     let mut summary = Summary::default();
-    summary.record(&Event::Assessed(Box::new(samples::mixed())));
+    summary.record(&Event::Assessed(Box::new(samples::mixed())), OffsetDateTime::now_utc());
     let record = read(&path).unwrap();
     assert_eq!(record.failed(), summary.incomplete());
     assert_eq!(record.summary.warnings, summary.warnings);

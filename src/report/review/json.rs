@@ -35,7 +35,7 @@ impl Review {
                 "error": host.failure.as_ref().map(|(_, error)| error),
                 "skip_reason": host.skip_reason,
                 "changes": host.changes,
-                "busy": host.busy.as_secs_f64(),
+                "busy": host.busy.time().as_secs_f64(),
             })
         });
         let mut value = timings::value(&self.spans);

@@ -33,7 +33,7 @@ fn record(id: &str, after: u64, tasks: &[(&str, &str, u64, u64, Option<&str>)]) 
         let elapsed = Duration::from_millis(took);
         let finished = Event::PhaseFinished { host: host.clone(), phase, outcome, elapsed };
         for (event, time) in [(begun, at(start)), (finished, at(start + took))] {
-            summary.record(&event);
+            summary.record(&event, time);
             timeline.record(&event, time);
             ended = ended.max(time);
         }

@@ -63,7 +63,7 @@ impl Review {
                 Some((phase, _)) => format!("{} in {}", Fate::of(host).word(), line(phase)),
                 None => Fate::of(host).word().to_owned(),
             };
-            [line(name), result, host.changes.to_string(), seconds(host.busy)]
+            [line(name), result, host.changes.to_string(), seconds(host.busy.time())]
         };
         aligned(&header, &self.hosts.iter().map(row).collect::<Vec<_>>())
     }

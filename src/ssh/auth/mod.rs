@@ -80,6 +80,7 @@ pub(super) async fn authenticate(login: Login<'_>) -> Result<(), Failure> {
     let mut attempt = Attempt {
         login,
         tried: Vec::new(),
+        asked: false,
         steps: None,
         agent: None,
         rsa_hash: None,
@@ -120,6 +121,8 @@ struct Attempt<'a> {
     login: Login<'a>,
     /// What was tried, for the error message.
     tried: Vec<String>,
+    /// The server has been asked whether it wants anything, or has said so.
+    asked: bool,
     /// Keys still to be offered; `None` before the first.
     steps: Option<VecDeque<Step>>,
     agent: Option<AgentClient<UnixStream>>,
@@ -133,18 +136,30 @@ struct Attempt<'a> {
 
 impl Attempt<'_> {
     async fn run(&mut self) -> Result<(), Stop> {
-        let user = self.login.account.user.clone();
-        // Asks which methods there are, and is enough for servers that want nothing.
-        let probe = self.login.handle.authenticate_none(user);
-        let probed = bounded(self.login.deadline, probe).await?;
-        let mut left = match self.judge(probed)? {
-            Verdict::Accepted => return Ok(()),
-            Verdict::Partial(left) | Verdict::Refused(left) => left,
-        };
         let (mut partial, mut exhausted) = (0, Vec::new());
+        let mut left = match self.first_answer().await? {
+            Verdict::Accepted => return Ok(()),
+            Verdict::Partial(left) => left,
+            Verdict::Refused(left) => {
+                if !left.contains(&MethodKind::PublicKey) {
+                    // Keys do not matter there, or not yet: none has been offered that was looked at.
+                    self.tried.clear();
+                    self.steps = None;
+                }
+                left
+            }
+        };
         loop {
             let mut methods = self.login.methods.iter().copied();
             let next = methods.find(|method| left.contains(method) && !exhausted.contains(method));
+            if next != Some(MethodKind::PublicKey) && !self.asked {
+                // Before the operator is: the server may want nothing at all.
+                left = match self.ask_for_nothing().await? {
+                    Verdict::Accepted => return Ok(()),
+                    Verdict::Partial(left) | Verdict::Refused(left) => left,
+                };
+                continue;
+            }
             let Some(method) = next else { return Err(Stop::Exhausted(left)) };
             let verdict = match method {
                 MethodKind::PublicKey => self.public_keys().await?,
@@ -158,7 +173,7 @@ impl Attempt<'_> {
                     if partial > MAX_PARTIAL {
                         return Err(Stop::Because("the server never has enough".to_owned()));
                     }
-                    self.tried.push("which was not enough".to_owned());
+                    self.was_not_enough();
                     left = next;
                     exhausted.clear();
                 }
@@ -170,6 +185,35 @@ impl Attempt<'_> {
                 None => exhausted.push(method),
             }
         }
+    }
+
+    /// What was tried last is right, and there is more to do.
+    fn was_not_enough(&mut self) {
+        self.asked = true;
+        self.tried.push("which was not enough".to_owned());
+    }
+
+    /// What the server says first, which names the methods it has. It is asked by the first key where one is at hand: nearly
+    /// every server takes that, and has been asked nothing in vain.
+    async fn first_answer(&mut self) -> Result<Verdict, Stop> {
+        if self.login.methods.first() == Some(&MethodKind::PublicKey)
+            && let Some(verdict) = self.first_key().await?
+        {
+            if let Verdict::Partial(_) = verdict {
+                self.was_not_enough();
+            }
+            return Ok(verdict);
+        }
+        self.ask_for_nothing().await
+    }
+
+    /// The method `none`: names the methods there are, and is enough for servers that want nothing.
+    async fn ask_for_nothing(&mut self) -> Result<Verdict, Stop> {
+        self.asked = true;
+        let user = self.login.account.user.clone();
+        let probe = self.login.handle.authenticate_none(user);
+        let probed = bounded(self.login.deadline, probe).await?;
+        self.judge(probed)
     }
 
     /// What an answer means.

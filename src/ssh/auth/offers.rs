@@ -23,6 +23,17 @@ pub(super) enum Step {
     Note(String),
 }
 
+impl Step {
+    /// Whether it is to offer a key for which nobody need be asked for a passphrase.
+    pub(super) fn is_ready(&self) -> bool {
+        let Self::Offer(offer) = self else { return false };
+        match &offer.signer {
+            Holder::Agent(_) => true,
+            Holder::File(file) => matches!(file.private, Private::Usable(_)),
+        }
+    }
+}
+
 /// A key to offer.
 #[derive(Debug)]
 pub(super) struct Offer {

@@ -47,11 +47,30 @@ impl Attempt<'_> {
         Ok(verdict)
     }
 
-    async fn next_step(&mut self) -> Result<Option<Step>, Stop> {
+    /// Offer the first key, if it can be used without asking anybody, to a server that has not named its methods. `None` when
+    /// there is no such key, or the server did not answer with methods.
+    pub(super) async fn first_key(&mut self) -> Result<Option<Verdict>, Stop> {
+        self.make_plan().await?;
+        let first =
+            self.steps.as_mut().and_then(|steps| steps.pop_front_if(|step| step.is_ready()));
+        let Some(Step::Offer(offer)) = first else { return Ok(None) };
+        match self.offer(*offer).await {
+            // It has no methods, and still listens: it may want nothing.
+            Err(Stop::Closed(_)) if !self.login.handle.is_closed() => Ok(None),
+            answer => answer,
+        }
+    }
+
+    async fn make_plan(&mut self) -> Result<(), Stop> {
         if self.steps.is_none() {
             let held = self.ask_agent().await?;
             self.steps = Some(plan(self.login.identities, &held));
         }
+        Ok(())
+    }
+
+    async fn next_step(&mut self) -> Result<Option<Step>, Stop> {
+        self.make_plan().await?;
         Ok(self.steps.as_mut().and_then(|steps| steps.pop_front()))
     }
 

@@ -63,7 +63,13 @@ pub(in crate::ssh) async fn dial(
             let (wire, lifeline) = Wire::new(command, patience);
             (wire, lifeline.with_complaints(complaints))
         }
-        (None, None) => Wire::new(connect(settings, deadline).await?, patience),
+        (None, None) => {
+            let stream = connect(settings, deadline).await?;
+            if let Some(patience) = patience {
+                give_up_after(&stream, patience);
+            }
+            Wire::new(stream, patience)
+        }
     };
     Ok(Dialled { wire: wire.in_room(room), lifeline, via, deadline })
 }
@@ -106,6 +112,19 @@ async fn connect_any(
     }
     Err(last.unwrap_or_else(|| (format!("{host} has no address"), Fault::Lasting)))
 }
+
+/// Have the kernel drop what has not arrived within `patience` (TCP_USER_TIMEOUT, tcp(7)). It would go on for a quarter of an
+/// hour after the run has ended, and a host that is back by then would do what nobody wants any more.
+#[cfg(target_os = "linux")]
+fn give_up_after(stream: &TcpStream, patience: Duration) {
+    let milliseconds = u32::try_from(patience.as_millis()).unwrap_or(u32::MAX);
+    // A kernel that cannot be told goes by its own limits.
+    let _ = rustix::net::sockopt::set_tcp_user_timeout(stream, milliseconds);
+}
+
+/// Other kernels have no such option.
+#[cfg(not(target_os = "linux"))]
+fn give_up_after(_: &TcpStream, _: Duration) {}
 
 async fn relay(
     settings: &Settings,
@@ -196,6 +215,15 @@ fn unreachable(settings: &Settings, reason: String, fault: Fault) -> SshError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn the_kernel_has_no_more_patience_than_a_session() {
+        let server = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = TcpStream::connect(server.local_addr().unwrap()).await.unwrap();
+        give_up_after(&stream, Duration::from_secs(60));
+        assert_eq!(rustix::net::sockopt::tcp_user_timeout(&stream).unwrap(), 60_000);
+    }
 
     #[test]
     fn faults_of_the_network() {

@@ -7,14 +7,17 @@ pub(super) mod tunnel;
 use std::fmt;
 use std::future::Future;
 use std::io;
+use std::pin::Pin;
 use std::sync::{Arc, OnceLock, Weak};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use russh::client::{DisconnectReason, Handle, Handler, Msg, Session};
 use russh::keys::PublicKeyOrCertificate;
 use russh::{Channel, ChannelOpenFailure, Disconnect};
 use tokio::runtime;
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{sleep, timeout};
 
 use super::auth::Banner;
@@ -257,23 +260,10 @@ impl Connection {
     where
         F: Future<Output = Result<Channel<Msg>, russh::Error>> + Send + 'static,
     {
-        let (sender, receiver) = oneshot::channel();
-        let answer = request(self.clone());
-        tokio::spawn(async move {
-            if let Ok(answer) = timeout(LATE_ANSWER, answer).await
-                && let Err(Ok(channel)) = sender.send(answer)
-            {
-                // Fails where the connection has ended.
-                let _ = channel.close().await;
-            }
-        });
-        match timeout(limit, receiver).await {
-            Ok(Ok(Ok(channel))) => Ok(channel),
-            Ok(Ok(Err(russh::Error::ChannelOpenFailure(reason)))) => {
-                Err(NotOpened::Refused(reason))
-            }
-            Ok(Ok(Err(error))) => Err(NotOpened::Lost(self.lost(&error))),
-            Ok(Err(_)) => Err(NotOpened::Lost(self.ended())),
+        match timeout(limit, Opening(Some(Box::pin(request(self.clone()))))).await {
+            Ok(Ok(channel)) => Ok(channel),
+            Ok(Err(russh::Error::ChannelOpenFailure(reason))) => Err(NotOpened::Refused(reason)),
+            Ok(Err(error)) => Err(NotOpened::Lost(self.lost(&error))),
             Err(_) => Err(NotOpened::Silent),
         }
     }
@@ -314,6 +304,33 @@ impl Drop for Inner {
                 let _ = timeout(GOODBYE_TIMEOUT, lifeline.ended()).await;
             });
         }
+    }
+}
+
+/// A channel that has been asked for. Where nobody waits for the answer any more, what it opens is closed again.
+struct Opening(Option<BoxFuture<'static, Result<Channel<Msg>, russh::Error>>>);
+
+impl Future for Opening {
+    type Output = Result<Channel<Msg>, russh::Error>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let Some(answer) = &mut self.0 else { return Poll::Pending };
+        let opened = ready!(answer.as_mut().poll(cx));
+        self.0 = None;
+        Poll::Ready(opened)
+    }
+}
+
+impl Drop for Opening {
+    fn drop(&mut self) {
+        let Some(answer) = self.0.take() else { return };
+        let Ok(runtime) = runtime::Handle::try_current() else { return };
+        runtime.spawn(async move {
+            if let Ok(Ok(channel)) = timeout(LATE_ANSWER, answer).await {
+                // Fails where the connection has ended.
+                let _ = channel.close().await;
+            }
+        });
     }
 }
 

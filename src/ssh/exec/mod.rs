@@ -12,6 +12,7 @@ use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::future::BoxFuture;
 use tokio::io::AsyncRead;
 use tokio::time::timeout;
 
@@ -245,7 +246,19 @@ impl Connection {
 
     /// Run `command`, in as many attempts as it takes to know how to become somebody else. It begins in one of them at
     /// most.
-    pub(super) async fn execute(
+    ///
+    /// Boxed: what is handed from future to future by value takes its room once in each, for each of thousands of hosts.
+    pub(super) fn execute<'a>(
+        &'a self,
+        command: &'a str,
+        input: Input,
+        options: &'a RunOptions,
+        sink: impl FnMut(Stream, &[u8]) -> Result<(), SshError> + Send + 'a,
+    ) -> BoxFuture<'a, Result<Exit, SshError>> {
+        Box::pin(self.attempts(command, input, options, sink))
+    }
+
+    async fn attempts(
         &self,
         command: &str,
         mut input: Input,
@@ -269,7 +282,7 @@ impl Connection {
             };
             let mut dialogue = Dialogue::new(&way, marks);
             let session = self.open_session().await?;
-            // What is handed from future to future by value takes its room once in each.
+            // Boxed for the same reason.
             let run = Box::pin(self.drive(session, start, &mut dialogue, &mut input, &mut sink));
             let run = async {
                 tokio::select! {

@@ -113,7 +113,8 @@ impl Privilege {
         let Some(becoming) = way.becoming.as_ref().filter(|_| way.password) else {
             return Ok(None);
         };
-        let candidate = self.secrets.password(Purpose::Become, &self.account).await;
+        // Few commands need one, and every command would have the room for asking.
+        let candidate = Box::pin(self.secrets.password(Purpose::Become, &self.account)).await;
         candidate.map(Some).map_err(|reason| PrivilegeError::Password {
             program: becoming.program(),
             user: self.account.user.clone(),

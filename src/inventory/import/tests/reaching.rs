@@ -10,7 +10,7 @@ use crate::inventory::{Become, Hop, Host};
 fn reached(variables: &str) -> (Host, Vec<String>) {
     let text = format!("h ansible_host=10.0.0.1\n[all:vars]\n{variables}\n");
     let imported = import_as("x", &text).unwrap_or_else(|error| panic!("{error}"));
-    let host = load(&imported).hosts.remove(0);
+    let host = Host::clone(&load(&imported).hosts[0]);
     let said = |note: &&Note| note.line.is_some();
     (host, imported.notes.iter().filter(said).map(|note| note.text.clone()).collect())
 }

@@ -16,7 +16,7 @@ use crate::phases::reset::departure::{HostView, NodeView, View};
 const NOW: OffsetDateTime = datetime!(2026-11-23 10:00 UTC);
 
 /// `cp-1` and `node-1`, which is to have a label and a taint.
-fn hosts() -> Vec<Host> {
+fn hosts() -> Vec<Arc<Host>> {
     let text = "[groups.mixed.labels]\ntier = \"general\"\n\
          [[hosts]]\nname = \"cp-1\"\naddress = \"10.0.0.1\"\nrole = \"control-plane\"\n\
          [[hosts]]\nname = \"node-1\"\naddress = \"10.0.0.9\"\ngroups = [\"mixed\"]\n\
@@ -88,7 +88,7 @@ fn member(name: &str) -> MemberView {
 
 /// Both hosts are Nodes, and `cp-1` has a member.
 fn whole() -> ClusterSeen {
-    let host = |host: &Host| HostView {
+    let host = |host: &Arc<Host>| HostView {
         name: host.name.clone(),
         address: None,
         control_plane: host.role == Role::ControlPlane,
