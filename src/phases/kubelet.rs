@@ -10,8 +10,8 @@ use crate::cluster::kubelet::{self, KubeletNode};
 use crate::cluster::spec::MANIFESTS_DIRECTORY;
 use crate::cluster::{Cluster, etcd_kubelet};
 use crate::inventory::{Role, Taint};
+use crate::kubernetes::Poll;
 use crate::kubernetes::health::HealthEndpoint;
-use crate::kubernetes::{Poll, Timing, nodes};
 use crate::node::facts::Facts;
 use crate::node::{FileAction, FileBatch, NodeDirectory, NodeFile, RemoteFile, ServiceAction};
 
@@ -201,26 +201,6 @@ pub async fn put_in_place(context: &Context, batch: &FileBatch) -> Result<(), Ph
 /// What the host said.
 pub async fn start(context: &Context) -> Result<(), PhaseError> {
     context.service(ServiceAction::Start, SERVICE).await
-}
-
-/// The same for one that is to have a Node. A kubelet registers it when it starts: one that has run all the time, and whose
-/// Node was deleted meanwhile, needs another start. Where no API server answers, whatever needs it next tells.
-///
-/// # Errors
-/// What the host said.
-pub async fn start_registering(context: &Context) -> Result<(), PhaseError> {
-    let before = context.changes();
-    start(context).await?;
-    let ran_before = context.changes() == before;
-    if !ran_before || context.dry_run() {
-        return Ok(());
-    }
-    let Ok(Some(api)) = context.api().await else { return Ok(()) };
-    let once = api.with_timing(Timing::once(ANSWER));
-    if let Ok(None) = nodes::get(&once, &context.host().name).await {
-        context.service(ServiceAction::Restart, SERVICE).await?;
-    }
-    Ok(())
 }
 
 /// Where kubelets say how they are; `None` where the operator has turned that off.

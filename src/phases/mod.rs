@@ -23,6 +23,7 @@ pub mod load_balancer;
 mod nodes;
 pub mod preflight;
 pub mod prepare;
+mod registration;
 pub mod reset;
 mod run;
 mod static_pods;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::Value;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::cluster::static_pods::Component;
 use crate::inventory::Role;
@@ -178,29 +178,51 @@ async fn readmission(context: &Context, components: &[Component]) -> Infallible 
 
 /// Wait until a pod has been refused for longer than it takes a kubelet to come to its manifest; says what it is.
 async fn refusal(context: &Context, api: &ApiClient, components: &[Component]) -> String {
-    let mut looks = vec![0; components.len()];
+    let mut refused_since = vec![None; components.len()];
     loop {
         sleep(INTERVAL).await;
-        // A kubelet shows no pods before it has registered.
-        let registered = match nodes::get(api, &context.host().name).await {
-            Ok(node) => node.is_some_and(|node| is_registered(&node)),
-            // An API server that does not answer is one of the things that are waited for.
-            Err(_) => continue,
-        };
-        for (&component, looks) in components.iter().zip(&mut looks) {
-            let Ok(pod) = api.get(&mirror_key(context, component)).await else { continue };
+        // A kubelet shows no pods before it has registered. An API server that does not answer is one of the things that
+        // are waited for, and may be one of those refused, or want an etcd that is: then the host's processes tell.
+        let node = nodes::get(api, &context.host().name).await;
+        let registered = node.map(|node| node.is_some_and(|node| is_registered(&node)));
+        for (&component, since) in components.iter().zip(&mut refused_since) {
+            let pod = match registered {
+                Ok(_) => match api.get(&mirror_key(context, component)).await {
+                    Ok(pod) => pod,
+                    Err(_) => continue,
+                },
+                Err(_) => None,
+            };
             // What runs has been taken in, shown or not.
             if pod.is_none() && runs(context, component).await {
-                *looks = 0;
+                *since = None;
                 continue;
             }
-            match refused(component, pod.as_ref()).filter(|_| registered) {
-                None => *looks = 0,
-                Some((_, patience)) if *looks < patience => *looks += 1,
-                Some((refusal, _)) => return refusal,
+            let found = match registered {
+                Ok(true) => refused(component, pod.as_ref()),
+                Ok(false) => None,
+                Err(_) => silent(component),
+            };
+            match found {
+                None => *since = None,
+                Some((refusal, patience)) => {
+                    let since = *since.get_or_insert_with(Instant::now);
+                    if since.elapsed() >= patience {
+                        return refusal;
+                    }
+                }
             }
         }
     }
+}
+
+/// What it means that nothing runs of a component while no API server answers, where it is one without which none does, and
+/// for how long it means nothing. The others end by themselves then.
+fn silent(component: Component) -> Option<(String, Duration)> {
+    let refusal = format!("{component} has a manifest, and no process of it runs");
+    [Component::Etcd, Component::KubeApiserver]
+        .contains(&component)
+        .then_some((refusal, Duration::from_secs(45)))
 }
 
 /// Whether the host runs a process of the component; where it cannot be asked, it may.
@@ -209,13 +231,13 @@ async fn runs(context: &Context, component: Component) -> bool {
     node.processes(&[component.as_str()]).await.map_or(true, |found| !found.is_empty())
 }
 
-/// What says that the kubelet has refused a static pod, and for how many more looks that may be something else: the
-/// kubelet looks into its directory every twenty seconds where it is not told of changes.
-fn refused(component: Component, pod: Option<&Value>) -> Option<(String, u32)> {
+/// What says that the kubelet has refused a static pod, and for how long that may be something else: the kubelet looks into
+/// its directory every twenty seconds where it is not told of changes.
+fn refused(component: Component, pod: Option<&Value>) -> Option<(String, Duration)> {
     let Some(pod) = pod else {
         return Some((
             format!("{component} has a manifest, and the kubelet runs no pod for it"),
-            6,
+            Duration::from_secs(30),
         ));
     };
     let status = &pod["status"];
@@ -225,7 +247,7 @@ fn refused(component: Component, pod: Option<&Value>) -> Option<(String, u32)> {
     }
     let texts = ["reason", "message"].map(|field| status[field].as_str().unwrap_or_default());
     let reason = printable_line(texts.join(": ").trim_matches([':', ' ']), 300);
-    Some((format!("the kubelet has turned {component} away ({reason})"), 1))
+    Some((format!("the kubelet has turned {component} away ({reason})"), INTERVAL))
 }
 
 #[cfg(test)]
@@ -267,12 +289,14 @@ mod tests {
         let refused = |pod: Value| refused(Component::Etcd, Some(&pod));
         assert_eq!(refused(json!({ "status": { "phase": "Running" } })), None);
         assert_eq!(refused(json!({})), None);
-        let (failed, looks) = refused(json!({ "status": {
+        let (failed, patience) = refused(json!({ "status": {
             "phase": "Failed", "reason": "Preempting", "message": "Pod was refused"
         } }))
         .unwrap();
         insta::assert_snapshot!(failed, @"the kubelet has turned etcd away (Preempting: Pod was refused)");
-        let (missing, more_looks) = super::refused(Component::Etcd, None).unwrap();
-        assert!(missing.contains("no pod") && more_looks > looks);
+        let (missing, more) = super::refused(Component::Etcd, None).unwrap();
+        assert!(missing.contains("no pod") && more > patience);
+        assert!(silent(Component::Etcd).unwrap().1 > more);
+        assert_eq!(silent(Component::KubeScheduler), None, "it waits for an API server itself");
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use crate::inventory::Taint;
+use crate::kubernetes::object::{Kind, Object, ObjectKey};
 
 /// The control plane's label, and since 1.24 the key of its taint.
 pub const CONTROL_PLANE: &str = "node-role.kubernetes.io/control-plane";
@@ -107,6 +108,21 @@ fn to_value(taint: &Taint) -> Value {
     value
 }
 
+/// A Node that is there before its kubelet makes it: with the labels of the kubelet's `--node-labels` and the taints of its
+/// configuration, which it gives to a Node of its own making only. What else a Node has it adds to any; but a kubelet of
+/// 1.20 that finds one without any capacity dies of it.
+pub fn ahead_of_kubelet(name: &str, node_labels: Option<&str>, taints: Option<&Value>) -> Object {
+    let pairs = node_labels.unwrap_or_default().split(',').filter_map(|it| it.split_once('='));
+    let labels: BTreeMap<_, _> = pairs.map(|(key, value)| (key.trim(), value.trim())).collect();
+    let nothing_yet = json!({ "pods": "0" });
+    let fields = json!({
+        "metadata": { "labels": labels },
+        "spec": { "taints": taints },
+        "status": { "capacity": nothing_yet, "allocatable": nothing_yet },
+    });
+    Object::new(ObjectKey::cluster(Kind::Node, name), fields)
+}
+
 /// True once the kubelet has registered the Node completely: kubeadm's sign is the hostname label.
 pub fn is_registered(node: &Value) -> bool {
     node.pointer("/metadata/labels/kubernetes.io~1hostname").is_some()
@@ -198,6 +214,20 @@ mod tests {
                 {"key": CONTROL_PLANE, "effect": "NoExecute"},
             ])
         );
+    }
+
+    #[test]
+    fn a_node_made_ahead_has_what_its_kubelet_would_not_add() {
+        let taints = json!([{ "key": "x", "effect": "NoSchedule" }]);
+        let node = ahead_of_kubelet("a", Some("disk=ssd,zone="), Some(&taints));
+        let body = node.body();
+        assert_eq!(body["metadata"]["name"], "a");
+        assert_eq!(body["metadata"]["labels"], json!({ "disk": "ssd", "zone": "" }));
+        assert_eq!(body["spec"]["taints"], taints);
+        let bare = ahead_of_kubelet("a", None, None);
+        assert_eq!(bare.body()["metadata"]["labels"], json!({}));
+        assert!(!is_registered(bare.body()) && !offers(bare.body(), "cpu"));
+        assert_eq!(bare.body()["status"]["capacity"], json!({ "pods": "0" }));
     }
 
     #[test]

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use crate::phases::{Context, Done, PhaseError, kubelet};
+use crate::phases::{Context, Done, PhaseError, kubelet, registration};
 
 /// Run the phase.
 pub async fn run(context: Arc<Context>) -> Result<Done, PhaseError> {
     let batch = kubelet::files(&context).await?;
     kubelet::put_in_place(&context, &batch).await?;
-    kubelet::start_registering(&context).await?;
+    registration::start(&context).await?;
     Ok(Done::Finished)
 }

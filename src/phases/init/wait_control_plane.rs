@@ -22,8 +22,11 @@ pub async fn run(context: Arc<Context>) -> Result<Done, PhaseError> {
         return Ok(Done::NotNeeded("a dry run waits for nothing".to_owned()));
     }
     kubelet::wait_healthy(&context).await?;
-    let own =
-        [Component::KubeApiserver, Component::KubeControllerManager, Component::KubeScheduler];
+    let mut own =
+        vec![Component::KubeApiserver, Component::KubeControllerManager, Component::KubeScheduler];
+    if context.run.cluster().has_stacked_etcd() {
+        own.push(Component::Etcd);
+    }
     if let Err(error) = readmitting(&context, &own, components(&context)).await {
         return Err(match error {
             PhaseError::Api(error) => diagnosis::control_plane(&context, error).await,

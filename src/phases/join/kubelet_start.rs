@@ -10,7 +10,7 @@ use crate::cluster::kubeconfig;
 use crate::cluster::spec::{CERTIFICATES_DIRECTORY, MANIFESTS_DIRECTORY};
 use crate::node::{FileBatch, NodeDirectory, NodeFile};
 use crate::phases::control_plane::CA_PATH;
-use crate::phases::{Context, Done, PhaseError, kubelet};
+use crate::phases::{Context, Done, PhaseError, kubelet, registration};
 use crate::pki::Certificate;
 
 /// Run the phase.
@@ -33,7 +33,7 @@ pub async fn run(context: Arc<Context>) -> Result<Done, PhaseError> {
     batch.directories.extend(kubelet_files.directories);
     batch.files.extend(kubelet_files.files);
     kubelet::put_in_place(&context, &batch).await?;
-    kubelet::start_registering(&context).await?;
+    registration::start(&context).await?;
     Ok(Done::Finished)
 }
 

@@ -51,6 +51,10 @@ async fn departure(context: &Context) -> Result<Option<String>, PhaseError> {
     match cluster::standing(context).await {
         Standing::Absent => Ok(None),
         Standing::Silent(_) if options.whole || is_bare(context).await? => Ok(None),
+        // It may not have been waited for to the end.
+        Standing::Silent(_) if context.run.options().cancel.is_cancelled() => {
+            Err(PhaseError::Interrupted)
+        }
         Standing::Silent(why) => Ok(Some(format!(
             "the cluster does not answer, so the host's pods cannot be moved away and its Node and member of etcd \
              cannot be removed ({why}); see to that, or reset the host all the same with --force"
