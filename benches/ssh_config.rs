@@ -7,9 +7,10 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
-use fleetadm::inventory::{Host, Role, SshSettings};
+use fleetadm::inventory::{Host, Role};
 use fleetadm::ssh::{Connector, Environment, SshConfig};
 
 const HOSTS: usize = 1000;
@@ -93,7 +94,7 @@ fn host(index: usize) -> Host {
         labels: BTreeMap::new(),
         taints: None,
         kubelet_extra_args: BTreeMap::new(),
-        ssh: SshSettings::default(),
+        ssh: Arc::default(),
         vars: serde_json::Map::new(),
     }
 }

@@ -65,8 +65,9 @@ fn look_in(file: &std::path::Path, host: &mut Host) {
         let value: Vec<PathBuf> = vec![file.to_owned()];
         ssh.known_hosts = Some(Written { value, place: Place::CommandLine });
     };
-    set(&mut host.ssh);
-    if let Some(jump) = &mut host.ssh.jump {
+    let ssh = host.ssh_mut();
+    set(ssh);
+    if let Some(jump) = &mut ssh.jump {
         jump.value.iter_mut().for_each(|hop| set(&mut hop.ssh));
     }
 }

@@ -78,7 +78,7 @@ pub(super) mod tests {
 
     use super::*;
     use crate::fleet::Share;
-    use crate::inventory::{Host, Role, SshSettings};
+    use crate::inventory::{Host, Role};
 
     pub(in crate::fleet) fn hosts(count: usize) -> Vec<Arc<Host>> {
         let host = |index: usize| Host {
@@ -90,7 +90,7 @@ pub(super) mod tests {
             labels: BTreeMap::new(),
             taints: None,
             kubelet_extra_args: BTreeMap::new(),
-            ssh: SshSettings::default(),
+            ssh: Arc::default(),
             vars: serde_json::Map::new(),
         };
         (0..count).map(|index| Arc::new(host(index))).collect()

@@ -64,13 +64,18 @@ pub struct Host {
     pub taints: Option<Vec<Taint>>,
     /// Extra kubelet flags, by name without dashes.
     pub kubelet_extra_args: BTreeMap<String, String>,
-    /// How to reach the host, as far as the inventory says.
-    pub ssh: SshSettings,
+    /// How to reach the host, as far as the inventory says. Hosts of which it says the same share it.
+    pub ssh: Arc<SshSettings>,
     /// Free variables for templates (groups first, host wins).
     pub vars: Map<String, Value>,
 }
 
 impl Host {
+    /// [`Host::ssh`], to be changed for this host alone.
+    pub fn ssh_mut(&mut self) -> &mut SshSettings {
+        Arc::make_mut(&mut self.ssh)
+    }
+
     /// Whether it cannot be a member of etcd for want of an address that others know.
     pub fn is_etcd_without_address(&self) -> bool {
         self.role == Role::Etcd && self.advertise_address.is_none()

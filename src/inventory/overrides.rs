@@ -27,8 +27,19 @@ impl Inventory {
         for assignment in assignments {
             settings.add(&read(assignment, &tables)?);
         }
+        if assignments.is_empty() {
+            return Ok(());
+        }
+        let mut last: Option<(Arc<SshSettings>, Arc<SshSettings>)> = None;
         for host in &mut self.hosts {
-            Arc::make_mut(host).ssh.add(&settings);
+            let shared = last.take().filter(|(written, _)| Arc::ptr_eq(written, &host.ssh));
+            let (written, overridden) = shared.unwrap_or_else(|| {
+                let mut overridden = Arc::clone(&host.ssh);
+                Arc::make_mut(&mut overridden).add(&settings);
+                (Arc::clone(&host.ssh), overridden)
+            });
+            Arc::make_mut(host).ssh = Arc::clone(&overridden);
+            last = Some((written, overridden));
         }
         Ok(())
     }

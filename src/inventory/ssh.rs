@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// The `[ssh]` keys of one host, the nearest layer first: command line, host, groups, `[ssh]`. `None` is left open.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SshSettings {
     /// `user`: the login user.
     pub user: Option<Written<String>>,
@@ -125,7 +125,7 @@ impl fmt::Display for Place {
 }
 
 /// A host on the way.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hop {
     /// The login user, where `jump` says one: `user@host`.
     pub user: Option<String>,

@@ -1,8 +1,9 @@
 //! Configuration of OpenSSH's client, damaged.
 
 use std::fs;
+use std::sync::Arc;
 
-use fleetadm::inventory::{Host, Role, SshSettings};
+use fleetadm::inventory::{Host, Role};
 use fleetadm::ssh::{Connector, Environment, SshConfig};
 use proptest::prelude::*;
 
@@ -38,7 +39,7 @@ proptest! {
                 labels: Default::default(),
                 taints: None,
                 kubelet_extra_args: Default::default(),
-                ssh: SshSettings::default(),
+                ssh: Arc::default(),
                 vars: serde_json::Map::new(),
             };
             if let Err(error) = connector.settings(&host) {

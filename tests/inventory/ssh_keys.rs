@@ -1,6 +1,7 @@
 //! How hosts are reached: every key of `[ssh]`, jump hosts, and the command line above them.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use fleetadm::inventory::{self, Hop, HostKeyPolicy, Place, Written};
 use insta::assert_snapshot;
@@ -98,6 +99,34 @@ fn the_command_line_is_laid_over_every_host() {
     {
         assert!(inventory.override_ssh(&[wrong.to_owned()]).is_err(), "{wrong}");
     }
+}
+
+#[test]
+fn hosts_that_are_reached_alike_share_what_says_so() {
+    let text = r#"
+        [ssh]
+        user = "ops"
+        [[hosts]]
+        name = "a-[1-2]"
+        [[hosts]]
+        name = "a-3"
+        [[hosts]]
+        name = "b"
+        ssh = { port = 2222 }
+    "#;
+    let mut inventory = parse(text).unwrap();
+    let share = |inventory: &inventory::Inventory, left: &str, right: &str| {
+        Arc::ptr_eq(&host(inventory, left).ssh, &host(inventory, right).ssh)
+    };
+    for assignments in [vec![], vec!["keepalive=5s".to_owned()]] {
+        inventory.override_ssh(&assignments).unwrap();
+        assert!(share(&inventory, "a-1", "a-2") && share(&inventory, "a-2", "a-3"));
+        assert!(!share(&inventory, "a-3", "b"));
+    }
+    assert_eq!(*value(&host(&inventory, "b").ssh.port), 2222);
+    assert_eq!(value(&host(&inventory, "a-3").ssh.keepalive).as_secs(), 5);
+    inventory.override_ssh(&["port=23".to_owned()]).unwrap();
+    assert_eq!(*value(&host(&inventory, "b").ssh.port), 23);
 }
 
 #[test]

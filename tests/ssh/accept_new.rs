@@ -14,7 +14,7 @@ use crate::sshd::{Sshd, connector, keygen, said};
 
 fn accepting(server: &Sshd) -> Host {
     let mut host = server.host();
-    host.ssh.host_key_policy = Some(said(HostKeyPolicy::AcceptNew));
+    host.ssh_mut().host_key_policy = Some(said(HostKeyPolicy::AcceptNew));
     host
 }
 
@@ -23,7 +23,7 @@ fn many(server: &Sshd, count: usize) -> Vec<Host> {
     let name = |index| {
         let mut host = accepting(server);
         host.name = format!("node-{index:02}");
-        host.ssh.host_key_alias = Some(said(host.name.clone()));
+        host.ssh_mut().host_key_alias = Some(said(host.name.clone()));
         host
     };
     (0..count).map(name).collect()
@@ -36,7 +36,7 @@ async fn a_new_host_is_added_and_told_of() {
     let connector = Connector::new(Environment::default()).reporting_to(reporter);
     let file = server.path("new/known_hosts");
     let mut host = accepting(&server);
-    host.ssh.known_hosts = Some(said(vec![file.clone()]));
+    host.ssh_mut().known_hosts = Some(said(vec![file.clone()]));
     for _ in 0..2 {
         let connection = connector.connect(&host).await.unwrap();
         assert!(connection.run("true", Input::None).await.unwrap().exit.success());
@@ -101,8 +101,8 @@ async fn a_key_that_changes_within_a_run_is_refused() {
     let connector = connector();
     let as_one_host = |server: &Sshd| {
         let mut host = accepting(server);
-        host.ssh.host_key_alias = Some(said("node".to_owned()));
-        host.ssh.known_hosts = Some(said(vec![first.path("new")]));
+        host.ssh_mut().host_key_alias = Some(said("node".to_owned()));
+        host.ssh_mut().known_hosts = Some(said(vec![first.path("new")]));
         host
     };
     connector.connect(&as_one_host(&first)).await.unwrap();
@@ -116,7 +116,7 @@ async fn a_key_that_cannot_be_kept_is_refused() {
     let server = server!();
     for file in ["/dev/null".into(), server.path("known_hosts/beneath"), server.path("a/b/c")] {
         let mut host = accepting(&server);
-        host.ssh.known_hosts = Some(said(vec![file]));
+        host.ssh_mut().known_hosts = Some(said(vec![file]));
         let error = connector().connect(&host).await.unwrap_err();
         assert!(error.could_not_reach(), "{error:?}");
         let text = error.to_string();

@@ -49,7 +49,7 @@ impl Dropbear {
         let of_sshd = format!(":{} ", machine.server.port);
         machine.server.write_known_hosts(&line.replace(&of_sshd, &format!(":{port} ")));
         let mut host = machine.host("root");
-        host.ssh.port = Some(said(port));
+        host.ssh_mut().port = Some(said(port));
         Some(Self { machine, host, child })
     }
 }
@@ -124,8 +124,8 @@ async fn a_user_who_becomes_root() {
     server.machine.write("/etc/doas.conf", "permit ops");
     for by in [Become::Sudo, Become::Doas] {
         let mut host = server.host.clone();
-        host.ssh.user = Some(said("ops".to_owned()));
-        host.ssh.become_root = Some(said(by));
+        host.ssh_mut().user = Some(said("ops".to_owned()));
+        host.ssh_mut().become_root = Some(said(by));
         let connection = super::privilege::knowing(PASSWORD).connect(&host).await.unwrap();
         super::privilege::works(&connection).await;
         super::privilege::much(&connection, 4).await;

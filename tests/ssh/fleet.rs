@@ -12,7 +12,7 @@ async fn a_fleet_connects_once_per_host() {
     let server = server!();
     let mut hosts: Vec<Host> =
         (0..12).map(|index| Host { name: format!("node-{index}"), ..server.host() }).collect();
-    hosts[5].ssh.port = Some(said(free_port()));
+    hosts[5].ssh_mut().port = Some(said(free_port()));
     let fleet = Fleet::new(connector(), 4);
     let outcomes = on_all(&hosts, |host| fleet.connection(host)).await;
     for (index, (host, outcome)) in outcomes.iter().enumerate() {

@@ -60,7 +60,7 @@ async fn verdicts(server: &Sshd, known: &str, alias: Option<&str>) -> (Verdict, 
     let line = |line: &str| line.split(' ').map(word).collect::<Vec<_>>().join(" ");
     server.write_known_hosts(&known.lines().map(line).collect::<Vec<_>>().join("\n"));
     let mut host = server.host();
-    host.ssh.host_key_alias = alias.map(|alias| said(alias.to_owned()));
+    host.ssh_mut().host_key_alias = alias.map(|alias| said(alias.to_owned()));
     let verdict = match connector().connect(&host).await {
         Ok(_) => Trusted,
         Err(SshError::HostKey(HostKeyError::Unknown { .. })) => Unknown,

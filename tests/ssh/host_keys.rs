@@ -52,8 +52,8 @@ async fn verdict(server: &Sshd, case: &Case<'_>) -> Verdict {
 
     let mut host = server.host();
     host.address = address.to_owned();
-    host.ssh.known_hosts = Some(said(vec![user.clone(), global.clone()]));
-    host.ssh.host_key_alias = case.alias.map(|alias| said(alias.to_owned()));
+    host.ssh_mut().known_hosts = Some(said(vec![user.clone(), global.clone()]));
+    host.ssh_mut().host_key_alias = case.alias.map(|alias| said(alias.to_owned()));
     let verdict = match connector().connect(&host).await {
         Ok(_) => Trusted,
         Err(SshError::HostKey(HostKeyError::Unknown { .. })) => Unknown,

@@ -21,9 +21,9 @@ fn rogue_key(server: &Sshd, name: &str) -> PathBuf {
 /// `server`'s host entry at another port, with little patience.
 fn at(server: &Sshd, port: u16) -> Host {
     let mut host = server.host();
-    host.ssh.port = Some(said(port));
-    host.ssh.connect_timeout = Some(said(Duration::from_secs(5)));
-    host.ssh.command_timeout = Some(said(Duration::from_secs(3)));
+    host.ssh_mut().port = Some(said(port));
+    host.ssh_mut().connect_timeout = Some(said(Duration::from_secs(5)));
+    host.ssh_mut().command_timeout = Some(said(Duration::from_secs(3)));
     host
 }
 
@@ -77,7 +77,7 @@ async fn the_others_do_not_suffer() {
     for (way, jump) in [("direct", direct), ("behind", Some(vec![hop.hop()]))] {
         let mut add = |name: String, port: u16| {
             let mut host = Host { name: format!("{name}-{way}"), ..at(&server, port) };
-            host.ssh.jump = jump.clone().map(said);
+            host.ssh_mut().jump = jump.clone().map(said);
             hosts.push(host);
         };
         for (index, (peer, _)) in peers.iter().enumerate() {

@@ -1,10 +1,11 @@
 //! Through jump hosts.
 
 use std::fs;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use fleetadm::fleet::{Fleet, Outcome};
-use fleetadm::inventory::{Hop, Host, SshSettings};
+use fleetadm::inventory::{Hop, Host};
 use fleetadm::ssh::{Connector, Environment, HostKeyError, Input, SshConfig, SshError};
 
 use crate::on_all;
@@ -13,7 +14,7 @@ use crate::sshd::{Sshd, connector, free_port, keygen, login_user, said};
 /// `target` behind `hops`, the nearest first.
 fn behind(target: &Sshd, hops: Vec<Hop>) -> Host {
     let mut host = target.host();
-    host.ssh.jump = Some(said(hops));
+    host.ssh_mut().jump = Some(said(hops));
     host
 }
 
@@ -152,7 +153,7 @@ async fn what_the_jump_host_cannot_reach() {
     let (hop, target) = (server!(), server!());
     let mut host = behind(&target, vec![hop.hop()]);
     let port = free_port();
-    host.ssh.port = Some(said(port));
+    host.ssh_mut().port = Some(said(port));
     let begun = Instant::now();
     let error = connector().connect(&host).await.unwrap_err();
     assert!(matches!(error, SshError::Unreachable { .. }), "{error:?}");
@@ -211,7 +212,7 @@ async fn a_lost_jump_host_is_named_and_reconnected() {
 async fn a_jump_host_that_stops_answering_takes_its_hosts_with_it() {
     let (hop, target) = (server!(), server!());
     let mut host = behind(&target, vec![hop.hop()]);
-    host.ssh.keepalive = Some(said(Duration::from_millis(300)));
+    host.ssh_mut().keepalive = Some(said(Duration::from_millis(300)));
     let connection = connector().connect(&host).await.unwrap();
     let running = tokio::spawn(async move { connection.run("sleep 30", Input::None).await });
     tokio::time::sleep(Duration::from_millis(300)).await;
@@ -229,7 +230,7 @@ async fn a_jump_host_that_stops_answering_takes_its_hosts_with_it() {
 async fn a_host_that_stops_answering_is_not_its_jump_hosts_fault() {
     let (hop, target, other) = (server!(), server!(), server!());
     let mut host = behind(&target, vec![hop.hop()]);
-    host.ssh.keepalive = Some(said(Duration::from_millis(300)));
+    host.ssh_mut().keepalive = Some(said(Duration::from_millis(300)));
     let connector = connector();
     let connection = connector.connect(&host).await.unwrap();
     let command = "p=$PPID; kill -STOP $p; sleep 5; kill -KILL $p";
@@ -307,7 +308,7 @@ async fn a_proxy_command_leads_to_the_first_jump_host() {
     let through = format!("ProxyCommand {}", client_through(&first));
     let config = block("inner", &target, "ProxyJump gate") + &block("gate", &second, &through);
     let connector = configured(&target, &config);
-    let host = Host { address: "inner".to_owned(), ssh: SshSettings::default(), ..target.host() };
+    let host = Host { address: "inner".to_owned(), ssh: Arc::default(), ..target.host() };
     let connection = connector.connect(&host).await.unwrap();
     let output = connection.run("echo hello", Input::None).await.unwrap();
     assert_eq!(output.stdout_text(), "hello\n");
@@ -326,7 +327,7 @@ async fn a_proxy_command_leads_to_the_first_jump_host() {
 async fn a_proxy_command_that_fails_says_why() {
     let server = server!();
     let mut host = server.host();
-    host.ssh.connect_timeout = Some(said(Duration::from_secs(1)));
+    host.ssh_mut().connect_timeout = Some(said(Duration::from_secs(1)));
     for (command, expected) in [
         (
             "sh -c 'echo no way to %h port %p >&2; exit 1'",

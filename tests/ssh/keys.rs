@@ -28,12 +28,13 @@ async fn fails(connector: &Connector, host: &Host) -> String {
 
 fn with_files(server: &Sshd, files: &[&Path]) -> Host {
     let mut host = server.host();
-    host.ssh.identity_files = Some(said(files.iter().map(|path| path.to_path_buf()).collect()));
+    host.ssh_mut().identity_files =
+        Some(said(files.iter().map(|path| path.to_path_buf()).collect()));
     host
 }
 
 fn with_agent(mut host: Host, agent: &Agent) -> Host {
-    host.ssh.identity_agent = Some(said(agent.socket.clone()));
+    host.ssh_mut().identity_agent = Some(said(agent.socket.clone()));
     host
 }
 
@@ -113,7 +114,7 @@ async fn nobody_is_asked_for_a_passphrase_the_server_does_not_want() {
     keygen(&home.join(".ssh/id_rsa"), &["-t", "rsa", "-b", "2048", "-m", "PEM", "-N", PASSPHRASE]);
     fs::remove_file(home.join(".ssh/id_rsa.pub")).unwrap();
     let mut host = server.host();
-    host.ssh.identity_files = None;
+    host.ssh_mut().identity_files = None;
     let environment = Environment { home: Some(home), ..Environment::default() };
     let reason = fails(&Connector::new(environment), &host).await;
     assert!(reason.contains("id_rsa (is encrypted; name it with identity_file"), "{reason}");
@@ -145,7 +146,7 @@ fn server_with_authority() -> Option<Sshd> {
 #[tokio::test]
 async fn certificates_beside_the_key_and_elsewhere() {
     let server = server!(@ server_with_authority());
-    let user = server.host().ssh.user.unwrap().value;
+    let user = server.host().ssh.user.clone().unwrap().value;
     let kinds: [(&str, &[&str]); 3] =
         [("ed25519", &[]), ("ecdsa", &["-b", "521"]), ("rsa", &["-b", "2048"])];
     for (kind, arguments) in kinds {
@@ -162,7 +163,7 @@ async fn certificates_beside_the_key_and_elsewhere() {
         let elsewhere = server.path(&format!("{kind}.crt"));
         fs::rename(certificate, &elsewhere).unwrap();
         let mut host = with_files(&server, &[&key]);
-        host.ssh.certificate_files = Some(said(vec![elsewhere]));
+        host.ssh_mut().certificate_files = Some(said(vec![elsewhere]));
         works(&connector(), &host).await;
     }
 }
@@ -170,7 +171,7 @@ async fn certificates_beside_the_key_and_elsewhere() {
 #[tokio::test]
 async fn a_certificate_for_an_encrypted_key() {
     let server = server!(@ server_with_authority());
-    let user = server.host().ssh.user.unwrap().value;
+    let user = server.host().ssh.user.clone().unwrap().value;
     let key = server.path("key");
     keygen(&key, &["-t", "ed25519", "-N", PASSPHRASE]);
     certify(&server, &key, &["-n", &user]);
@@ -182,7 +183,7 @@ async fn a_certificate_for_an_encrypted_key() {
 #[tokio::test]
 async fn certificates_that_do_not_hold_say_why() {
     let server = server!(@ server_with_authority());
-    let user = server.host().ssh.user.unwrap().value;
+    let user = server.host().ssh.user.clone().unwrap().value;
     let key = server.path("key");
     keygen(&key, &["-t", "ed25519", "-N", ""]);
     let host = with_files(&server, &[&key]);
@@ -196,7 +197,7 @@ async fn certificates_that_do_not_hold_say_why() {
         assert!(reason.contains(&format!("key-cert.pub {expected}")), "{reason}");
     }
     let mut host = host;
-    host.ssh.certificate_files = Some(said(vec![server.path("absent"), server.path("key")]));
+    host.ssh_mut().certificate_files = Some(said(vec![server.path("absent"), server.path("key")]));
     let reason = fails(&connector(), &host).await;
     assert!(reason.contains("absent (no such file)"), "{reason}");
     assert!(reason.contains("key (is not an OpenSSH certificate"), "{reason}");
@@ -205,7 +206,7 @@ async fn certificates_that_do_not_hold_say_why() {
 #[tokio::test]
 async fn certificates_with_keys_in_the_agent() {
     let server = server!(@ server_with_authority());
-    let user = server.host().ssh.user.unwrap().value;
+    let user = server.host().ssh.user.clone().unwrap().value;
     let agent = Agent::start(server.directory.path());
     for (kind, bits) in [("ed25519", "256"), ("rsa", "2048")] {
         let key = server.path(kind);
@@ -214,12 +215,12 @@ async fn certificates_with_keys_in_the_agent() {
         agent.add(&key);
         let certificate = certify(&server, &key, &["-n", &user]);
         let mut host = with_agent(server.host(), &agent);
-        host.ssh.identity_files = None;
-        host.ssh.certificate_files = Some(said(vec![certificate]));
+        host.ssh_mut().identity_files = None;
+        host.ssh_mut().certificate_files = Some(said(vec![certificate]));
         works(&connector(), &host).await;
         // The agent has both.
         agent.add(&key);
-        host.ssh.certificate_files = None;
+        host.ssh_mut().certificate_files = None;
         works(&connector(), &host).await;
         agent.forget_all();
     }
@@ -239,7 +240,7 @@ async fn agent_keys_of_every_kind() {
         eprintln!("{name}");
         agent.add(&server.authorize(name, &["-t", kind, "-b", bits, "-N", ""]));
         let mut host = with_agent(server.host(), &agent);
-        host.ssh.identity_files = None;
+        host.ssh_mut().identity_files = None;
         works(&connector(), &host).await;
         agent.forget_all();
     }
@@ -263,7 +264,7 @@ async fn a_full_agent() {
     let server = server!("ed25519", "MaxAuthTries 6");
     let (agent, right) = full_agent(&server);
     let mut host = with_agent(server.host(), &agent);
-    host.ssh.identity_files = None;
+    host.ssh_mut().identity_files = None;
     let reason = fails(&connector(), &host).await;
     assert!(reason.contains("Too many authentication failures; name the right key"), "{reason}");
     assert!(reason.contains("stranger 0"), "{reason}");
@@ -277,7 +278,7 @@ async fn a_full_agent() {
 
     // And with identities_only it is the only one.
     let mut host = with_agent(with_files(&server, &[&server.path("stranger3.pub")]), &agent);
-    host.ssh.identities_only = Some(said(true));
+    host.ssh_mut().identities_only = Some(said(true));
     let reason = fails(&connector(), &host).await;
     assert!(reason.ends_with("stranger3.pub"), "{reason}");
     assert_eq!(server.logged("Too many authentication failures"), 1);
@@ -290,9 +291,9 @@ async fn agents_that_do_not_help() {
 
     // Nothing listens there: the file does.
     let mut host = with_file();
-    host.ssh.identity_agent = Some(said(server.path("no-agent")));
+    host.ssh_mut().identity_agent = Some(said(server.path("no-agent")));
     works(&connector(), &host).await;
-    host.ssh.identity_files = None;
+    host.ssh_mut().identity_files = None;
     let reason = fails(&connector(), &host).await;
     assert!(reason.contains("the agent at ") && reason.contains("no-agent"), "{reason}");
 
@@ -301,7 +302,7 @@ async fn agents_that_do_not_help() {
     let key = server.authorize("confirm", &["-t", "ed25519", "-N", ""]);
     agent.add_with(&["-c"], &key);
     let mut host = with_agent(with_file(), &agent);
-    host.ssh.identity_files = None;
+    host.ssh_mut().identity_files = None;
     let reason = fails(&connector(), &host).await;
     assert!(reason.contains("the agent did not sign"), "{reason}");
     let mut host = with_agent(
@@ -313,8 +314,8 @@ async fn agents_that_do_not_help() {
     // An agent that accepts connections and says nothing.
     let silent = server.path("silent");
     let _listener = std::os::unix::net::UnixListener::bind(&silent).unwrap();
-    host.ssh.identity_agent = Some(said(silent));
-    host.ssh.connect_timeout = Some(said(Duration::from_secs(3)));
+    host.ssh_mut().identity_agent = Some(said(silent));
+    host.ssh_mut().connect_timeout = Some(said(Duration::from_secs(3)));
     let reason = fails(&connector(), &host).await;
     assert!(reason.contains("no decision within 3 s"), "{reason}");
 }

@@ -183,7 +183,7 @@ async fn signs_of_life_get_through_sudo_and_its_terminal() {
         machine.write("/etc/sudoers.d/test", &rule);
         let workstation = || {
             let mut host = machine.host("ops");
-            host.ssh.become_root = Some(said(Become::Sudo));
+            host.ssh_mut().become_root = Some(said(Become::Sudo));
             Workstation::reaching(host, &machine.server)
         };
         let (ann, bob) = (workstation(), workstation());

@@ -37,7 +37,7 @@ async fn key_files_of_every_kind() {
     for (name, arguments) in kinds {
         eprintln!("{name}");
         let mut host = server.host();
-        host.ssh.identity_files = Some(said(vec![server.authorize(name, arguments)]));
+        host.ssh_mut().identity_files = Some(said(vec![server.authorize(name, arguments)]));
         works(&connector, &host).await;
     }
 }
@@ -47,8 +47,8 @@ async fn agent_keys_and_certificates() {
     let server = server!();
     let agent = Agent::start(server.directory.path());
     let mut host = server.host();
-    host.ssh.identity_files = None;
-    host.ssh.identity_agent = Some(said(agent.socket.clone()));
+    host.ssh_mut().identity_files = None;
+    host.ssh_mut().identity_agent = Some(said(agent.socket.clone()));
 
     let error = connect_error(&host).await;
     assert!(error.to_string().contains("holds no keys"), "{error}");
@@ -61,7 +61,7 @@ async fn agent_keys_and_certificates() {
     works(&connector(), &host).await;
 
     // SSH_AUTH_SOCK does as well as a configured socket.
-    host.ssh.identity_agent = None;
+    host.ssh_mut().identity_agent = None;
     let environment = Environment { agent: Some(agent.socket.clone()), ..Environment::default() };
     works(&Connector::new(environment), &host).await;
 }
@@ -84,8 +84,8 @@ async fn certificate_in_the_agent() {
     agent.add(&server.path("id_ed25519"));
 
     let mut host = host;
-    host.ssh.identity_files = None;
-    host.ssh.identity_agent = Some(said(agent.socket.clone()));
+    host.ssh_mut().identity_files = None;
+    host.ssh_mut().identity_agent = Some(said(agent.socket.clone()));
     works(&connector(), &host).await;
 }
 
@@ -97,8 +97,8 @@ async fn default_key_files() {
     fs::copy(server.path("id_ed25519"), home.join(".ssh/id_ed25519")).unwrap();
     fs::copy(server.path("known_hosts"), home.join(".ssh/known_hosts")).unwrap();
     let mut host = server.host();
-    host.ssh.identity_files = None;
-    host.ssh.known_hosts = None;
+    host.ssh_mut().identity_files = None;
+    host.ssh_mut().known_hosts = None;
     let environment = Environment { home: Some(home), ..Environment::default() };
     works(&Connector::new(environment), &host).await;
 }
@@ -109,31 +109,31 @@ async fn refused_keys_say_what_was_tried() {
     let mut host = server.host();
     let stranger = server.path("stranger");
     keygen(&stranger, &["-t", "ed25519", "-N", ""]);
-    host.ssh.identity_files = Some(said(vec![stranger.clone()]));
+    host.ssh_mut().identity_files = Some(said(vec![stranger.clone()]));
     let error = connect_error(&host).await;
     assert!(matches!(error, SshError::Authentication { .. }), "{error:?}");
     assert!(error.could_not_reach());
     assert!(error.to_string().contains(&format!("tried {}", stranger.display())), "{error}");
 
-    host.ssh.identity_files = Some(said(vec![server.path("absent")]));
+    host.ssh_mut().identity_files = Some(said(vec![server.path("absent")]));
     let error = connect_error(&host).await;
     assert!(error.to_string().ends_with("absent (no such file)"), "{error}");
 
     for (name, format) in [("encrypted", "RFC4716"), ("encrypted_pem", "PEM")] {
         let key =
             server.authorize(name, &["-t", "rsa", "-b", "2048", "-m", format, "-N", "secret"]);
-        host.ssh.identity_files = Some(said(vec![key]));
+        host.ssh_mut().identity_files = Some(said(vec![key]));
         let error = connect_error(&host).await;
         assert!(matches!(error, SshError::Authentication { .. }), "{error:?}");
         let reason = "is encrypted, and there is no terminal to ask on; add it to the agent with";
         assert!(error.to_string().contains(reason), "{error}");
     }
 
-    host.ssh.identity_files = Some(said(vec![server.path("id_ed25519.pub")]));
+    host.ssh_mut().identity_files = Some(said(vec![server.path("id_ed25519.pub")]));
     let error = connect_error(&host).await;
     assert!(error.to_string().contains("is a public key"), "{error}");
 
-    host.ssh.identity_files = None;
+    host.ssh_mut().identity_files = None;
     let error = connect_error(&host).await;
     assert!(error.to_string().contains("no key to offer"), "{error}");
 }
@@ -147,7 +147,7 @@ async fn too_many_keys() {
         keygen(&key, &["-t", "ed25519", "-N", ""]);
         key
     });
-    host.ssh.identity_files = Some(said(strangers.collect()));
+    host.ssh_mut().identity_files = Some(said(strangers.collect()));
     let error = connect_error(&host).await;
     assert!(matches!(error, SshError::Authentication { .. }), "{error:?}");
     assert!(error.to_string().contains("Too many authentication failures"), "{error}");
@@ -211,7 +211,7 @@ async fn the_known_type_of_host_key_is_asked_for() {
 async fn nobody_listens() {
     let server = server!();
     let mut host = server.host();
-    host.ssh.port = Some(said(free_port()));
+    host.ssh_mut().port = Some(said(free_port()));
     let error = connect_error(&host).await;
     assert!(matches!(error, SshError::Unreachable { .. }), "{error:?}");
     assert!(error.could_not_reach());
@@ -228,8 +228,8 @@ async fn a_silent_peer_times_out_and_is_let_go() {
     let server = server!();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut host = server.host();
-    host.ssh.port = Some(said(listener.local_addr().unwrap().port()));
-    host.ssh.connect_timeout = Some(said(Duration::from_millis(300)));
+    host.ssh_mut().port = Some(said(listener.local_addr().unwrap().port()));
+    host.ssh_mut().connect_timeout = Some(said(Duration::from_millis(300)));
     let accept = tokio::spawn(async move {
         let (mut stream, _) = listener.accept().await.unwrap();
         stream.write_all(b"SSH-2.0-Silent\r\n").await.unwrap();

@@ -38,7 +38,7 @@ async fn a_killed_server_is_a_lost_connection() {
 async fn a_server_that_stops_answering_is_a_lost_connection() {
     let server = server!();
     let mut host = server.host();
-    host.ssh.keepalive = Some(said(Duration::from_millis(300)));
+    host.ssh_mut().keepalive = Some(said(Duration::from_millis(300)));
     let connection = connector().connect(&host).await.unwrap();
     // Freezes sshd, and ends it later in any case.
     let command = "p=$PPID; kill -STOP $p; sleep 5; kill -KILL $p";

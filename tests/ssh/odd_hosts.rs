@@ -21,7 +21,7 @@ printf '%s\n' "$(echo {a,b} *ö* ~x [c] ^d% | wc -c)" '   ' >&2; exit 3"#;
 
 fn host(machine: &Machine, user: &str) -> Host {
     let mut host = machine.host(user);
-    host.ssh.become_root = Some(said(Become::Sudo));
+    host.ssh_mut().become_root = Some(said(Become::Sudo));
     host
 }
 
@@ -188,7 +188,7 @@ async fn busybox_only() {
             );
         }
         let mut host = machine.host("ops");
-        host.ssh.become_root = Some(said(by));
+        host.ssh_mut().become_root = Some(said(by));
         let connection = connector().connect(&host).await.unwrap();
         let shell =
             connection.run("exe=$(readlink /proc/$$/exe); echo $exe", Input::None).await.unwrap();

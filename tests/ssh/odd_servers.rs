@@ -156,8 +156,8 @@ async fn serve(manner: Manner) -> (Host, Arc<Mutex<Vec<String>>>, tempfile::Temp
     let public = key.public_key().to_openssh().unwrap();
     std::fs::write(&known_hosts, format!("[127.0.0.1]:{port} {public}\n")).unwrap();
     let mut host = crate::sshd::host("node", port);
-    host.ssh.user = Some(said("ops".to_owned()));
-    host.ssh.known_hosts = Some(said(vec![known_hosts]));
+    host.ssh_mut().user = Some(said("ops".to_owned()));
+    host.ssh_mut().known_hosts = Some(said(vec![known_hosts]));
     (host, heard, directory)
 }
 
@@ -224,7 +224,7 @@ async fn closing_the_connection_is_a_refusal() {
 #[tokio::test]
 async fn a_server_that_does_not_decide() {
     let (mut host, heard, _directory) = serve(Manner::Mute).await;
-    host.ssh.connect_timeout = Some(said(Duration::from_secs(3)));
+    host.ssh_mut().connect_timeout = Some(said(Duration::from_secs(3)));
     insta::assert_snapshot!(reason(&given(PASSWORD), &host).await, @"no decision about the password; if the host wants it changed, log in once with ssh");
     assert_eq!(heard.lock().unwrap().len(), 1);
 }
@@ -254,7 +254,7 @@ async fn a_key_at_hand_is_offered_before_anything_is_asked() {
         let file = directory.path().join("key");
         std::fs::write(&file, key.to_openssh(LineEnding::LF).unwrap()).unwrap();
         std::fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
-        host.ssh.identity_files = Some(said(vec![file]));
+        host.ssh_mut().identity_files = Some(said(vec![file]));
         // One that wants nothing refuses the key, and is asked then.
         given(PASSWORD).connect(&host).await.unwrap();
         assert!(heard.lock().unwrap().is_empty());

@@ -51,7 +51,7 @@ async fn a_password() {
     let mut by_command = host.clone();
     fs::write(server.path("password-of-node"), PASSWORD).unwrap();
     let command = format!("cat {}/password-of-$FLEETADM_HOST", server.directory.path().display());
-    by_command.ssh.password_command = Some(said(command));
+    by_command.ssh_mut().password_command = Some(said(command));
     works(&connector(), &by_command).await;
     by_command.name = "other".to_owned();
     let reason = reason(&connector(), &by_command).await;
@@ -118,7 +118,7 @@ async fn a_key_and_a_password() {
         let server = server!(account PAM, &format!("{config}\nLogLevel VERBOSE\nAuthenticationMethods {methods}"));
         let with_key = |name: &str| {
             let mut host = server.account_host("node");
-            host.ssh.identity_files = Some(said(vec![server.path(name)]));
+            host.ssh_mut().identity_files = Some(said(vec![server.path(name)]));
             host
         };
         works(&given(PASSWORD), &with_key("id_ed25519")).await;
@@ -142,7 +142,7 @@ async fn a_password_and_then_a_key() {
     let server =
         server!(account PAM, &format!("{PLAIN}\nAuthenticationMethods password,publickey"));
     let mut host = server.account_host("node");
-    host.ssh.identity_files = Some(said(vec![server.path("id_ed25519")]));
+    host.ssh_mut().identity_files = Some(said(vec![server.path("id_ed25519")]));
     works(&given(PASSWORD), &host).await;
 }
 
@@ -154,7 +154,7 @@ async fn two_keys() {
     let with = |keys: &[&str]| {
         let mut host = server.account_host("node");
         let paths = keys.iter().map(|name| server.path(name)).collect();
-        host.ssh.identity_files = Some(said(paths));
+        host.ssh_mut().identity_files = Some(said(paths));
         host
     };
     works(&connector(), &with(&["id_ed25519", "stranger", "second"])).await;
@@ -192,7 +192,7 @@ async fn twenty_hosts_ask_once() {
 async fn the_operator_may_take_longer_than_the_connection() {
     let server = server!(account PAM, PLAIN);
     let mut host = server.account_host("node");
-    host.ssh.connect_timeout = Some(said(Duration::from_secs(4)));
+    host.ssh_mut().connect_timeout = Some(said(Duration::from_secs(4)));
     let (connector, typist) = Typist::typing(Duration::from_secs(6), &[PASSWORD]);
     works(&connector, &host).await;
     assert_eq!(typist.asked().len(), 1);
@@ -217,7 +217,7 @@ async fn a_jump_host_is_asked_for_by_itself() {
         hop.user = Some(USER.to_owned());
         hop.ssh.identity_files = Some(said(Vec::new()));
         let mut host = server.account_host(name);
-        host.ssh.jump = Some(said(vec![hop]));
+        host.ssh_mut().jump = Some(said(vec![hop]));
         host
     };
     let hosts = [through("a"), through("b")];
@@ -250,7 +250,7 @@ async fn methods_that_the_configuration_turns_off() {
     works(&with("PubkeyAuthentication no"), &host).await;
     let reason = fails(&with("PasswordAuthentication no\n"), &host).await;
     assert!(reason.contains("there is no key to offer"), "{reason}");
-    host.ssh.identity_files = Some(said(vec![server.path("id_ed25519")]));
+    host.ssh_mut().identity_files = Some(said(vec![server.path("id_ed25519")]));
     works(&with("PasswordAuthentication no\n"), &host).await;
     let reason = fails(&with("PasswordAuthentication no\nPubkeyAuthentication no\n"), &host).await;
     assert!(

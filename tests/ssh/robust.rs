@@ -22,7 +22,7 @@ use crate::{connect, on_all};
 
 fn at(server: &Sshd, port: u16) -> Host {
     let mut host = server.host();
-    host.ssh.port = Some(said(port));
+    host.ssh_mut().port = Some(said(port));
     host
 }
 
@@ -111,7 +111,7 @@ async fn a_silent_host_gets_no_second_chance() {
     })
     .await;
     let mut host = at(&server, peer.port);
-    host.ssh.connect_timeout = Some(said(Duration::from_secs(1)));
+    host.ssh_mut().connect_timeout = Some(said(Duration::from_secs(1)));
     let begun = Instant::now();
     let error = connector().connect(&host).await.unwrap_err();
     assert!(error.to_string().contains("no SSH handshake within 1 s"), "{error}");
@@ -157,8 +157,8 @@ async fn stalled_peers_leave_nothing_behind() {
         let connector = crate::sshd::connector();
         let attempts = peers.iter().map(|peer| {
             let mut host = at(&server, peer.port);
-            host.ssh.connect_timeout = Some(said(Duration::from_millis(1500)));
-            host.ssh.jump = jump.clone().map(said);
+            host.ssh_mut().connect_timeout = Some(said(Duration::from_millis(1500)));
+            host.ssh_mut().jump = jump.clone().map(said);
             let connector = &connector;
             async move { connector.connect(&host).await }
         });
@@ -198,8 +198,8 @@ async fn a_peer_that_takes_nothing_more_is_noticed_while_data_waits() {
         let connector = connector();
         let connect = async |port, keepalive| {
             let mut host = at(&server, port);
-            host.ssh.keepalive = Some(said(keepalive));
-            host.ssh.jump = jump.clone().map(said);
+            host.ssh_mut().keepalive = Some(said(keepalive));
+            host.ssh_mut().jump = jump.clone().map(said);
             connector.connect(&host).await.unwrap()
         };
         let neighbour = connect(server.port, Duration::from_secs(15)).await;
@@ -256,7 +256,7 @@ fn exec(server: &Sshd, count: usize, setup: &str, options: &str) -> Output {
     let inventory = format!(
         "[ssh]\nuser = {:?}\nport = {}\nidentity_file = {:?}\nknown_hosts = {:?}\n\n\
          [[hosts]]\nname = \"node-[1-{count}]\"\naddress = \"127.0.0.[1-{count}]\"\nrole = \"worker\"\n",
-        host.ssh.user.unwrap().value,
+        host.ssh.user.clone().unwrap().value,
         server.port,
         server.path("id_ed25519"),
         server.path("known_hosts"),

@@ -16,7 +16,7 @@ async fn connect_with_sudo(script: &str) -> Option<(Sshd, Connection)> {
     fs::write(&sudo, format!("#!/bin/sh\n{script}\n")).unwrap();
     fs::set_permissions(&sudo, PermissionsExt::from_mode(0o755)).unwrap();
     let mut host = server.host();
-    host.ssh.become_root = Some(said(Become::Sudo));
+    host.ssh_mut().become_root = Some(said(Become::Sudo));
     let connection = connector().connect(&host).await.unwrap();
     Some((server, connection))
 }

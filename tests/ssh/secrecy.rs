@@ -37,7 +37,7 @@ fn files_with(directory: &Path, words: &[&str]) -> Vec<PathBuf> {
 fn node(machine: &Machine) -> (Arc<Fleet>, Node) {
     machine.write("/etc/sudoers.d/test", "ops ALL=(ALL) NOPASSWD: ALL");
     let mut host = machine.host("ops");
-    host.ssh.become_root = Some(said(Become::Sudo));
+    host.ssh_mut().become_root = Some(said(Become::Sudo));
     let fleet = Arc::new(Fleet::new(connector(), 1));
     let link = Link::new(Arc::clone(&fleet), Arc::new(host));
     (fleet, Node::new("node", Arc::new(SshTransport::new(link)), Mode::Apply))

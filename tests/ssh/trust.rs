@@ -427,7 +427,7 @@ async fn ask(
 async fn the_operator_is_asked() {
     let (bastion, target) = (server!(), server!());
     let mut host = target.host();
-    host.ssh.jump = Some(said(vec![bastion.hop()]));
+    host.ssh_mut().jump = Some(said(vec![bastion.hop()]));
     let hosts = [host];
     for server in [&bastion, &target] {
         server.write_known_hosts("");

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
-use fleetadm::inventory::{Host, HostKeyPolicy, Role, SshSettings};
+use fleetadm::inventory::{Host, HostKeyPolicy, Role};
 use fleetadm::ssh::{Connector, Environment, Settings, SshConfig};
 use tempfile::TempDir;
 
@@ -183,7 +183,7 @@ pub fn host(address: &str) -> Host {
         labels: BTreeMap::new(),
         taints: None,
         kubelet_extra_args: BTreeMap::new(),
-        ssh: SshSettings::default(),
+        ssh: Arc::default(),
         vars: serde_json::Map::new(),
     }
 }

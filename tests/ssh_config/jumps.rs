@@ -88,7 +88,7 @@ fn the_inventory_wins_over_the_configuration() {
     let connector = client.connector(&files.config());
     let mut inner = host("inner");
     let of_table = SshSettings { port: Some(said(2022)), ..SshSettings::default() };
-    inner.ssh = SshSettings {
+    *inner.ssh_mut() = SshSettings {
         user: Some(said("ops".to_owned())),
         identity_files: Some(said(vec!["/keys/fleet".into()])),
         jump: Some(said(vec![
@@ -117,18 +117,18 @@ fn the_inventory_wins_over_the_configuration() {
         assert_eq!(*files, [PathBuf::from("/keys/fleet")], "{}", settings.name);
     }
 
-    inner.ssh.jump = Some(said(Vec::new()));
+    inner.ssh_mut().jump = Some(said(Vec::new()));
     assert_eq!(names(&connector.way(&inner).unwrap()), ["inner"]);
     let mut gate = host("gate");
     assert!(connector.settings(&gate).unwrap().proxy_command.value.is_some());
-    gate.ssh.jump = Some(said(Vec::new()));
+    gate.ssh_mut().jump = Some(said(Vec::new()));
     assert_eq!(connector.settings(&gate).unwrap().proxy_command.value, None);
 
     // As behind ssh -l and -p.
     let mut node = host("10.0.0.1");
-    node.ssh.user = Some(said("ops".to_owned()));
+    node.ssh_mut().user = Some(said("ops".to_owned()));
     assert_eq!(connector.settings(&node).unwrap().port.value, 7);
-    node.ssh.port = Some(said(2222));
+    node.ssh_mut().port = Some(said(2222));
     assert_eq!(connector.settings(&node).unwrap().port.value, 2222);
 }
 

@@ -108,7 +108,7 @@ impl Machine {
     /// The machine as an inventory host, reached as one of its users.
     pub fn host(&self, user: &str) -> Host {
         let mut host = self.server.host();
-        host.ssh.user = Some(said(user.to_owned()));
+        host.ssh_mut().user = Some(said(user.to_owned()));
         host
     }
 

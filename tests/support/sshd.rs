@@ -5,6 +5,7 @@ use std::fs;
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use fleetadm::inventory::{Hop, Host, Place, Role, SshSettings, Written};
@@ -141,8 +142,8 @@ impl Sshd {
     /// The server as an inventory host.
     pub fn host(&self) -> Host {
         let mut host = host("node", self.port);
-        host.ssh.identity_files = Some(said(vec![self.path("id_ed25519")]));
-        host.ssh.known_hosts = Some(said(vec![self.path("known_hosts")]));
+        host.ssh_mut().identity_files = Some(said(vec![self.path("id_ed25519")]));
+        host.ssh_mut().known_hosts = Some(said(vec![self.path("known_hosts")]));
         host
     }
 
@@ -150,8 +151,8 @@ impl Sshd {
     pub fn account_host(&self, name: &str) -> Host {
         let mut host = self.host();
         host.name = name.to_owned();
-        host.ssh.user = Some(said(USER.to_owned()));
-        host.ssh.identity_files = None;
+        host.ssh_mut().user = Some(said(USER.to_owned()));
+        host.ssh_mut().identity_files = None;
         host
     }
 
@@ -295,13 +296,13 @@ pub fn host(name: &str, port: u16) -> Host {
         labels: BTreeMap::new(),
         taints: None,
         kubelet_extra_args: BTreeMap::new(),
-        ssh: SshSettings {
+        ssh: Arc::new(SshSettings {
             user: Some(said(login_user())),
             port: Some(said(port)),
             connect_timeout: Some(said(Duration::from_secs(20))),
             command_timeout: Some(said(Duration::from_secs(60))),
             ..SshSettings::default()
-        },
+        }),
         vars: serde_json::Map::new(),
     }
 }

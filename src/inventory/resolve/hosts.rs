@@ -95,6 +95,11 @@ fn expand(
     layer.add_host(&Layer::of_host(raw, ssh, problems));
     let role = problems.check_opt(raw.role.as_ref(), |text| rules::role(text));
     let spots = spots(&entry.span(), raw, problems).unwrap_or_default();
+    let ssh = std::mem::take(&mut layer.ssh);
+    let ssh = match hosts.last() {
+        Some(last) if *last.ssh == ssh => Arc::clone(&last.ssh),
+        _ => Arc::new(ssh),
+    };
     let shared = std::iter::repeat_n((memberships, layer), spots.len());
     hosts.extend(spots.into_iter().zip(shared).map(|(spot, (groups, layer))| {
         Arc::new(Host {
@@ -106,7 +111,7 @@ fn expand(
             labels: layer.labels,
             taints: layer.taints,
             kubelet_extra_args: layer.kubelet_extra_args,
-            ssh: layer.ssh,
+            ssh: Arc::clone(&ssh),
             vars: layer.vars,
         })
     }));

@@ -9,8 +9,8 @@ use crate::sshd::said;
 
 async fn connect(machine: &Machine, by: Become) -> Connection {
     let mut host = machine.host("ops");
-    host.ssh.become_root = Some(said(by));
-    host.ssh.become_user = Some(said("app".to_owned()));
+    host.ssh_mut().become_root = Some(said(by));
+    host.ssh_mut().become_user = Some(said("app".to_owned()));
     knowing(PASSWORD).connect(&host).await.unwrap()
 }
 

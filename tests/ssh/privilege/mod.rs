@@ -31,7 +31,7 @@ pub fn knowing(password: &str) -> Connector {
 
 async fn connect(machine: &Machine, connector: &Connector, by: Become) -> Connection {
     let mut host = machine.host("ops");
-    host.ssh.become_root = Some(said(by));
+    host.ssh_mut().become_root = Some(said(by));
     connector.connect(&host).await.unwrap()
 }
 

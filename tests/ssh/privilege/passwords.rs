@@ -14,7 +14,7 @@ use crate::sshd::said;
 async fn connect(machine: &Machine, connector: &Connector, name: &str) -> Connection {
     let mut host = machine.host("ops");
     host.name = name.to_owned();
-    host.ssh.become_root = Some(said(Become::Sudo));
+    host.ssh_mut().become_root = Some(said(Become::Sudo));
     connector.connect(&host).await.unwrap()
 }
 

@@ -20,38 +20,44 @@ fn how_hosts_are_reached() {
     let (host, notes) = reached(
         "ansible_port=2222\nansible_user=me\nansible_ssh_private_key_file=~/.ssh/key\nansible_timeout=20",
     );
-    assert_eq!(host.ssh.port.unwrap().value, 2222);
-    assert_eq!(host.ssh.user.unwrap().value, "me");
-    assert!(host.ssh.identity_files.unwrap().value[0].ends_with(".ssh/key"));
-    assert_eq!(host.ssh.connect_timeout.unwrap().value.as_secs(), 20);
+    assert_eq!(host.ssh.port.clone().unwrap().value, 2222);
+    assert_eq!(host.ssh.user.clone().unwrap().value, "me");
+    assert!(host.ssh.identity_files.clone().unwrap().value[0].ends_with(".ssh/key"));
+    assert_eq!(host.ssh.connect_timeout.clone().unwrap().value.as_secs(), 20);
     assert_eq!(notes, [""; 0]);
 
     // Ansible's older names win over the newer ones.
     let (host, _) =
         reached("ansible_user=new\nansible_ssh_user=old\nansible_port=1\nansible_ssh_port=2");
-    assert_eq!((&*host.ssh.user.unwrap().value, host.ssh.port.unwrap().value), ("old", 2));
+    assert_eq!(
+        (&*host.ssh.user.clone().unwrap().value, host.ssh.port.clone().unwrap().value),
+        ("old", 2)
+    );
 
     // What stands first on Ansible's command line of ssh counts; key files add up.
     let (host, _) = reached(
         "ansible_port=1\nansible_ssh_args=-p 2 -i /a\nansible_ssh_common_args=-p 3 -l me -i /c\n\
          ansible_ssh_private_key_file=/b\nansible_ssh_extra_args=-l you -i /a",
     );
-    assert_eq!((&*host.ssh.user.unwrap().value, host.ssh.port.unwrap().value), ("me", 2));
-    assert_eq!(host.ssh.identity_files.unwrap().value, ["/a", "/b", "/c"].map(Path::new));
+    assert_eq!(
+        (&*host.ssh.user.clone().unwrap().value, host.ssh.port.clone().unwrap().value),
+        ("me", 2)
+    );
+    assert_eq!(host.ssh.identity_files.clone().unwrap().value, ["/a", "/b", "/c"].map(Path::new));
 
     let (host, notes) = reached(
         "ansible_ssh_common_args=-o IdentitiesOnly=yes -oUserKnownHostsFile=/k -o HostKeyAlias=alias \
          -o ConnectTimeout=5 -o ServerAliveInterval=7 -o StrictHostKeyChecking=accept-new \
          -o CertificateFile=/cert -o IdentityAgent=/agent",
     );
-    assert!(host.ssh.identities_only.unwrap().value);
-    assert_eq!(host.ssh.known_hosts.unwrap().value, [Path::new("/k")]);
-    assert_eq!(host.ssh.host_key_alias.unwrap().value, "alias");
-    assert_eq!(host.ssh.connect_timeout.unwrap().value.as_secs(), 5);
-    assert_eq!(host.ssh.keepalive.unwrap().value.as_secs(), 7);
-    assert_eq!(host.ssh.host_key_policy.unwrap().value.as_str(), "accept-new");
-    assert_eq!(host.ssh.certificate_files.unwrap().value, [Path::new("/cert")]);
-    assert_eq!(host.ssh.identity_agent.unwrap().value, Path::new("/agent"));
+    assert!(host.ssh.identities_only.clone().unwrap().value);
+    assert_eq!(host.ssh.known_hosts.clone().unwrap().value, [Path::new("/k")]);
+    assert_eq!(host.ssh.host_key_alias.clone().unwrap().value, "alias");
+    assert_eq!(host.ssh.connect_timeout.clone().unwrap().value.as_secs(), 5);
+    assert_eq!(host.ssh.keepalive.clone().unwrap().value.as_secs(), 7);
+    assert_eq!(host.ssh.host_key_policy.clone().unwrap().value.as_str(), "accept-new");
+    assert_eq!(host.ssh.certificate_files.clone().unwrap().value, [Path::new("/cert")]);
+    assert_eq!(host.ssh.identity_agent.clone().unwrap().value, Path::new("/agent"));
     assert_eq!(notes, [""; 0]);
 }
 
@@ -68,7 +74,7 @@ fn ways_through_other_hosts() {
         ("-o ProxyCommand='nc -x proxy %h %p'", None),
     ] {
         let (host, notes) = reached(&format!("ansible_ssh_common_args={arguments}"));
-        let hops = host.ssh.jump.map(|jump| {
+        let hops = host.ssh.jump.as_ref().map(|jump| {
             let text = |hop: &Hop| {
                 let user = hop.user.as_ref().map(|user| format!("{user}@")).unwrap_or_default();
                 let port = hop.port.map(|port| format!(":{port}")).unwrap_or_default();
@@ -96,8 +102,8 @@ fn ways_to_become_root() {
         ("ansible_become=no\nansible_become_method=su", Some(Become::None), None),
     ] {
         let (host, notes) = reached(variables);
-        assert_eq!(host.ssh.become_root.map(|way| way.value), way, "{variables}");
-        assert_eq!(host.ssh.become_user.map(|user| user.value).as_deref(), user, "{variables}");
+        assert_eq!(host.ssh.become_root.as_ref().map(|way| way.value), way, "{variables}");
+        assert_eq!(host.ssh.become_user.as_ref().map(|user| &*user.value), user, "{variables}");
         assert_eq!(notes, [""; 0], "{variables}");
     }
     for variables in [
