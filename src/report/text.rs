@@ -29,6 +29,10 @@ pub fn printable(text: &str) -> Cow<'_, str> {
 /// Like [`printable`], on one line and cut at `limit` characters.
 pub fn printable_line(text: &str, limit: usize) -> String {
     let clean = printable(text);
+    // What nearly every line is, many times for each host.
+    if clean.len() <= limit && clean.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return clean.into_owned();
+    }
     let mut chars = clean.chars().map(|c| if c == '\n' { ' ' } else { c });
     let mut line: String = chars.by_ref().take(limit).collect();
     if chars.next().is_some() {

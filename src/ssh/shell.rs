@@ -33,9 +33,9 @@ pub(super) fn request(script: &str) -> Result<String, SshError> {
     for byte in script.bytes() {
         let letter = char::from(byte);
         match letter {
-            '\\' | '\'' | '!' => word.push_str(&octal(byte)),
+            '\\' | '\'' | '!' => push_octal(&mut word, byte),
             ' '..='~' => word.push(letter),
-            _ => word.push_str(&octal(byte)),
+            _ => push_octal(&mut word, byte),
         }
         if word.len() >= WORD {
             push_word(&mut request, &mut word);
@@ -52,8 +52,9 @@ pub(super) fn request(script: &str) -> Result<String, SshError> {
 }
 
 /// As `printf %b` reads it back.
-fn octal(byte: u8) -> String {
-    format!("\\0{byte:03o}")
+fn push_octal(word: &mut String, byte: u8) {
+    word.push_str("\\0");
+    word.extend([byte >> 6, byte >> 3 & 7, byte & 7].map(|digit| char::from(b'0' + digit)));
 }
 
 fn push_word(request: &mut String, word: &mut String) {

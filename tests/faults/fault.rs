@@ -135,15 +135,17 @@ impl Fault {
     }
 }
 
-/// What is in /etc/kubernetes on a file system of its own that is full.
+/// What is in /etc/kubernetes on a file system of its own that is full. It comes with everything in it: nothing is missing at
+/// any time but what was being written.
 const FILL: &str = "set -eu
-    kept=$(mktemp -d)
+    full=$(mktemp -d)
     mkdir -p -m 755 /etc/kubernetes
-    cp -a /etc/kubernetes/. \"$kept\"
-    mount -t tmpfs -o size=1m,mode=755 tmpfs /etc/kubernetes
-    cp -a \"$kept\"/. /etc/kubernetes/
-    rm -rf \"$kept\"
-    cat /dev/zero >/etc/kubernetes/ballast 2>/dev/null || true";
+    mount -t tmpfs -o size=1m,mode=755 tmpfs \"$full\"
+    cp -a /etc/kubernetes/. \"$full\"
+    cat /dev/zero >\"$full/ballast\" 2>/dev/null || true
+    mount --bind \"$full\" /etc/kubernetes
+    umount \"$full\"
+    rmdir \"$full\"";
 
 /// The same files where they were before, with room. Directories stay the ones that containers have mounted.
 const MAKE_ROOM: &str = "set -eu

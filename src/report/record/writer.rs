@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, flock};
@@ -25,6 +26,9 @@ const WAITING: usize = 200_000;
 
 /// How old what is not yet in the file may get.
 const FLUSH_EVERY: Duration = Duration::from_secs(1);
+
+/// For how long events are let come before the first of them is written.
+const GATHER: Duration = Duration::from_millis(20);
 
 /// How much text of hosts' logs is held before it is written out, in bytes.
 const HELD: usize = 8 << 20;
@@ -52,6 +56,7 @@ pub struct Beginning<'a> {
 pub struct Recorder {
     command: String,
     lines: Sender<Line>,
+    writer: Thread,
     waiting: Arc<AtomicUsize>,
     left_out: usize,
     printed: Printed,
@@ -96,13 +101,14 @@ impl Recorder {
             flushed: Instant::now(),
         };
         let (runs, counted) = (runs.clone(), waiting.clone());
-        std::thread::Builder::new().name("record".to_owned()).spawn(move || {
+        let thread = std::thread::Builder::new().name("record".to_owned()).spawn(move || {
             let mut result = writer.event(&first).and_then(|()| writer.flush());
             runs.prune(OffsetDateTime::now_utc());
             writer.run(&received, &counted, &mut result);
         })?;
         let command = beginning.command.to_owned();
-        Ok(Self { command, lines, waiting, left_out: 0, printed: Printed::default() })
+        let (writer, printed) = (thread.thread().clone(), Printed::default());
+        Ok(Self { command, lines, writer, waiting, left_out: 0, printed })
     }
 
     /// Put an event on record.
@@ -131,6 +137,7 @@ impl Recorder {
         }
         let (done, result) = channel();
         let _ = self.lines.send(Line::End(last, done));
+        self.writer.unpark();
         match result.recv_timeout(GRACE) {
             Ok(result) => result,
             Err(RecvTimeoutError::Timeout) => Err(io::Error::other("the disk takes too long")),
@@ -151,7 +158,17 @@ impl Writer {
     fn run(&mut self, lines: &Receiver<Line>, waiting: &AtomicUsize, result: &mut io::Result<()>) {
         loop {
             let left = FLUSH_EVERY.saturating_sub(self.flushed.elapsed());
-            let line = lines.recv_timeout(left);
+            let line = match lines.try_recv() {
+                Ok(line) => Ok(line),
+                Err(_) => {
+                    let line = lines.recv_timeout(left);
+                    if matches!(line, Ok(Line::Event(_))) {
+                        // Whoever passes an event on wakes a thread that waits for it, which costs more than writing it.
+                        std::thread::park_timeout(GATHER);
+                    }
+                    line
+                }
+            };
             match line {
                 Ok(Line::Event(value)) => {
                     waiting.fetch_sub(1, Ordering::Relaxed);
