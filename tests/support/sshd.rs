@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -242,7 +243,8 @@ impl Agent {
             .spawn()
             .unwrap();
         let deadline = Instant::now() + Duration::from_secs(10);
-        while !socket.exists() {
+        // The socket is there a moment before anybody listens at it.
+        while UnixStream::connect(&socket).is_err() {
             assert!(Instant::now() < deadline, "ssh-agent does not listen");
             std::thread::sleep(Duration::from_millis(10));
         }
