@@ -21,14 +21,14 @@ impl Inventory {
     /// # Errors
     /// A key does not exist, or its value is wrong; the first such mistake.
     pub fn override_ssh(&mut self, assignments: &[String]) -> Result<(), InventoryError> {
+        if assignments.is_empty() {
+            return Ok(());
+        }
         let paths = Paths::new(Path::new("."));
         let tables = Tables::of_command_line(&paths, self.jump_hosts.clone());
         let mut settings = SshSettings::default();
         for assignment in assignments {
             settings.add(&read(assignment, &tables)?);
-        }
-        if assignments.is_empty() {
-            return Ok(());
         }
         let mut last: Option<(Arc<SshSettings>, Arc<SshSettings>)> = None;
         for host in &mut self.hosts {

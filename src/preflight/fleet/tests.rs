@@ -145,8 +145,8 @@ fn a_thousand_hosts_take_no_time() {
     let took = started.elapsed();
     assert_eq!(results.len(), 1000);
     eprintln!("{} links: {took:?}", fleet.links.len());
-    // Without optimisation, on a machine with ten times as much to do as it can; quadratic work takes many times that.
-    assert!(took.as_secs_f64() < 10.0, "{took:?}");
+    // Without optimisation, on a busy machine; quadratic work takes many times that.
+    assert!(took.as_secs_f64() < 3.0, "{took:?}");
 }
 
 fn text() -> impl Strategy<Value = String> {

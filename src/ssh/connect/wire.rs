@@ -106,13 +106,22 @@ impl Wire {
     ) -> Poll<io::Result<T>> {
         if polled.is_ready() {
             self.stalled = None;
-            return polled;
+            return polled.map_err(named);
         }
         let Some(patience) = self.patience else { return Poll::Pending };
         let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(patience)));
         ready!(stalled.as_mut().poll(cx));
-        let text = "the host takes nothing of what is sent to it";
-        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, text)))
+        Poll::Ready(Err(named(io::ErrorKind::TimedOut.into())))
+    }
+}
+
+/// The error of a peer that takes nothing, whoever is the first to notice: the wire, or the kernel (TCP_USER_TIMEOUT).
+fn named(error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::TimedOut => {
+            io::Error::new(error.kind(), "the host takes nothing of what is sent to it")
+        }
+        _ => error,
     }
 }
 
@@ -167,7 +176,7 @@ impl AsyncRead for Wire {
         let this = self.get_mut();
         this.poll_cut(cx)?;
         let before = buffer.filled().len();
-        ready!(Pin::new(&mut this.inner).poll_read(cx, buffer))?;
+        ready!(Pin::new(&mut this.inner).poll_read(cx, buffer)).map_err(named)?;
         this.greeting.hear(&buffer.filled()[before..]);
         Poll::Ready(Ok(()))
     }
