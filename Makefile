@@ -1,7 +1,7 @@
 # make demo       throw-away hosts on this machine, a real cluster on them, its nodes shown
 # make demo-down  remove the demo's hosts
 # make test       everything: format, lints, fast tests, then the lab with a real cluster
-# make faults     every fault at every phase boundary, which takes hours (make test takes a sample)
+# make faults     every fault at every phase boundary, which takes hours (FLEETADM_FAULTS=N takes N; make test takes three)
 # make deny       licences, sources and duplicates of what fleetadm is built from (cargo install cargo-deny)
 # make bench      fleetadm against other tools over many hosts, and fleetadm apply against kubeadm by hand
 #
@@ -38,7 +38,7 @@ deny:
 	cargo deny --locked check bans licenses sources
 
 faults:
-	@FLEETADM_FAULTS=all tests/lab/test applies_survive_faults
+	@tests/lab/faults
 
 bench: setup
 	@bench/fanout

@@ -1,4 +1,4 @@
-//! Which faults are injected where: all of them, or a sample that a seed tells.
+//! Which faults are injected where: all of them, or a sample that a seed tells; or what of that is this lab's, of several.
 
 use std::fmt;
 use std::time::Duration;
@@ -67,17 +67,45 @@ pub struct Plan {
     seed: u64,
     /// `None`: each fault at each phase.
     count: Option<usize>,
+    share: Share,
+}
+
+/// Of the labs that one plan is dealt out to, this one: the first of one is `1/1`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Share {
+    lab: usize,
+    labs: usize,
+}
+
+impl Share {
+    const WHOLE: Self = Self { lab: 1, labs: 1 };
+
+    fn of(text: &str) -> Self {
+        let (lab, labs) = text.split_once('/').unwrap();
+        let share = Self { lab: lab.parse().unwrap(), labs: labs.parse().unwrap() };
+        assert!((1..=share.labs).contains(&share.lab), "FLEETADM_FAULTS_SHARE={text}");
+        share
+    }
+
+    /// Every n-th, so that each lab makes as many clusters as another.
+    fn deal(self, cases: Vec<Case>) -> Vec<Case> {
+        cases.into_iter().skip(self.lab - 1).step_by(self.labs).collect()
+    }
 }
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let count = self.count.map_or("all".to_owned(), |count| count.to_string());
-        write!(f, "FLEETADM_FAULTS={count} FLEETADM_FAULTS_SEED={}", self.seed)
+        write!(f, "FLEETADM_FAULTS={count} FLEETADM_FAULTS_SEED={}", self.seed)?;
+        match self.share {
+            Share::WHOLE => Ok(()),
+            Share { lab, labs } => write!(f, " FLEETADM_FAULTS_SHARE={lab}/{labs}"),
+        }
     }
 }
 
 impl Plan {
-    /// `FLEETADM_FAULTS` (a number, or `all`) and `FLEETADM_FAULTS_SEED`.
+    /// `FLEETADM_FAULTS` (a number, or `all`), `FLEETADM_FAULTS_SEED`, and `FLEETADM_FAULTS_SHARE` (`1/2`: the first of two labs).
     pub fn from_environment() -> Self {
         let variable = |name| std::env::var(name).ok();
         Self {
@@ -87,6 +115,8 @@ impl Plan {
                 Some("all") => None,
                 Some(count) => Some(count.parse().unwrap()),
             },
+            share: variable("FLEETADM_FAULTS_SHARE")
+                .map_or(Share::WHOLE, |share| Share::of(&share)),
         }
     }
 
@@ -108,7 +138,7 @@ impl Plan {
             }
             cases = sample(cases, count);
         }
-        in_order(cases)
+        in_order(self.share.deal(cases))
     }
 }
 
@@ -153,7 +183,7 @@ fn a_seed_tells_the_sample() {
         |number| Moment { stage: Stage::Joining, host: "n3", phase: format!("phase-{number}") };
     let moments: Vec<Moment> = (0..20).map(moment).collect();
     let shown = |seed, count| {
-        let cases = Plan { seed, count }.cases(&moments);
+        let cases = Plan { seed, count, share: Share::WHOLE }.cases(&moments);
         cases.iter().map(ToString::to_string).collect::<Vec<_>>()
     };
     assert_eq!(shown(7, Some(5)), shown(7, Some(5)));
@@ -168,13 +198,32 @@ fn a_sample_makes_few_clusters_and_takes_turns() {
     let moments: Vec<Moment> = phases
         .flat_map(|phase| stages.map(|stage| Moment { stage, host: "n3", phase: phase.clone() }))
         .collect();
-    let cases = Plan { seed: 7, count: Some(41) }.cases(&moments);
+    let cases = Plan { seed: 7, count: Some(41), share: Share::WHOLE }.cases(&moments);
     let stages: Vec<Stage> = cases.iter().map(|case| case.at.stage).collect();
     assert_eq!(stages.len(), 41);
     let (founding, later) = stages.split_at(11);
     assert!(founding.iter().all(|stage| *stage == Stage::Founding), "{stages:?}");
     assert!(!later.contains(&Stage::Founding), "{stages:?}");
     assert_eq!(later[..4], [Stage::Leaving, Stage::Joining, Stage::Leaving, Stage::Joining]);
-    let all = Plan { seed: 7, count: None }.cases(&moments);
+    let all = Plan { seed: 7, count: None, share: Share::WHOLE }.cases(&moments);
     assert_eq!(all.len(), 60 * Fault::ALL.len());
+}
+
+#[test]
+fn labs_share_a_plan() {
+    let moment =
+        |number| Moment { stage: Stage::Joining, host: "n3", phase: format!("phase-{number}") };
+    let moments: Vec<Moment> = (0..20).map(moment).collect();
+    let shown = |share| {
+        let plan = Plan { seed: 7, count: Some(41), share: Share::of(share) };
+        let cases = plan.cases(&moments);
+        cases.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let dealt = [shown("1/2"), shown("2/2")];
+    assert_eq!(dealt.each_ref().map(Vec::len), [21, 20]);
+    let mut dealt = dealt.concat();
+    let mut whole = shown("1/1");
+    dealt.sort();
+    whole.sort();
+    assert_eq!(dealt, whole);
 }
