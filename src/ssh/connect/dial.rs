@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use russh::ChannelOpenFailure;
 use rustix::io::Errno;
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, lookup_host};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -74,30 +74,28 @@ pub(in crate::ssh) async fn dial(
     Ok(Dialled { wire: wire.in_room(room), lifeline, via, deadline })
 }
 
-async fn connect(settings: &Settings, deadline: Deadline) -> Result<TcpStream, SshError> {
-    let connecting = connect_any(&settings.host_name.value, settings.port.value, deadline);
-    match timeout_at(deadline.at, connecting).await {
-        Ok(connected) => connected.map_err(|(reason, fault)| unreachable(settings, reason, fault)),
-        Err(_) => Err(unreachable(settings, no_answer(deadline, ""), Fault::Silent)),
-    }
-}
-
 /// Resolve and connect, trying every address the name has.
-async fn connect_any(
-    host: &str,
-    port: u16,
-    deadline: Deadline,
-) -> Result<TcpStream, (String, Fault)> {
-    let candidates: Vec<_> = match tokio::net::lookup_host((host, port)).await {
-        Ok(candidates) => candidates.collect(),
-        Err(error) => {
+async fn connect(settings: &Settings, deadline: Deadline) -> Result<TcpStream, SshError> {
+    let (host, port) = (settings.host_name.value.as_str(), settings.port.value);
+    let failed = |(reason, fault)| unreachable(settings, reason, fault);
+    let silent = || (no_answer(deadline, ""), Fault::Silent);
+    let candidates: Vec<_> = match timeout_at(deadline.at, lookup_host((host, port))).await {
+        Ok(Ok(candidates)) => candidates.collect(),
+        Ok(Err(error)) => {
             let reason = format!("cannot resolve {host} ({error}); check `address`");
-            return Err((reason, Fault::Lasting));
+            return Err(failed((reason, Fault::Lasting)));
+        }
+        Err(_) => {
+            let passed = deadline.passed(&format!("cannot resolve {host}"));
+            return Err(failed((
+                format!("{passed}; check `address` and the name server"),
+                Fault::Silent,
+            )));
         }
     };
     let mut last = None;
     for (index, candidate) in candidates.iter().enumerate() {
-        // An address that does not answer leaves time for the others.
+        // An address that does not answer leaves time for the others; the last has all that is left.
         let left = u32::try_from(candidates.len() - index).unwrap_or(u32::MAX);
         let share = deadline.at.saturating_duration_since(Instant::now()) / left;
         match timeout(share, TcpStream::connect(*candidate)).await {
@@ -107,10 +105,11 @@ async fn connect_any(
                 return Ok(stream);
             }
             Ok(Err(error)) => last = Some(explain(&error, port)),
-            Err(_) => last = Some((no_answer(deadline, ""), Fault::Silent)),
+            Err(_) => last = Some(silent()),
         }
     }
-    Err(last.unwrap_or_else(|| (format!("{host} has no address"), Fault::Lasting)))
+    let last = last.unwrap_or_else(|| (format!("{host} has no address"), Fault::Lasting));
+    Err(failed(last))
 }
 
 /// Have the kernel drop what has not arrived within `patience` (TCP_USER_TIMEOUT, tcp(7)). It would go on for a quarter of an

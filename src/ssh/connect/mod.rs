@@ -7,6 +7,7 @@ pub(super) mod dial;
 pub(super) mod handshake;
 pub(super) mod hops;
 pub(super) mod proxy_command;
+pub(super) mod read_ahead;
 pub(super) mod relay;
 pub(super) mod retry;
 pub(super) mod scan;

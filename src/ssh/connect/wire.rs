@@ -18,6 +18,7 @@ use tokio::time::{Sleep, sleep};
 use tokio_util::sync::{CancellationToken, DropGuard, WaitForCancellationFutureOwned};
 
 use super::proxy_command::Complaints;
+use super::read_ahead::ReadAhead;
 
 /// How much of what a server says first is kept for error messages.
 const GREETING: usize = 256;
@@ -30,6 +31,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> ByteStream for T {}
 /// A byte stream that its [`Lifeline`] can cut.
 pub(in crate::ssh) struct Wire {
     inner: Box<dyn ByteStream>,
+    ahead: ReadAhead,
     /// Ready once the wire is cut.
     cut: Pin<Box<WaitForCancellationFutureOwned>>,
     /// How long the peer may take nothing.
@@ -76,6 +78,7 @@ impl Wire {
         let greeting = Greeting::default();
         let wire = Self {
             inner: Box::new(inner),
+            ahead: ReadAhead::default(),
             cut: Box::pin(cut.clone().cancelled_owned()),
             patience,
             stalled: None,
@@ -176,7 +179,7 @@ impl AsyncRead for Wire {
         let this = self.get_mut();
         this.poll_cut(cx)?;
         let before = buffer.filled().len();
-        ready!(Pin::new(&mut this.inner).poll_read(cx, buffer)).map_err(named)?;
+        ready!(this.ahead.poll_read(Pin::new(&mut this.inner), cx, buffer)).map_err(named)?;
         this.greeting.hear(&buffer.filled()[before..]);
         Poll::Ready(Ok(()))
     }
