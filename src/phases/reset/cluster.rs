@@ -129,8 +129,8 @@ pub async fn standing(context: &Context) -> &Standing {
     run.reset().standing.get_or_init(|| look_until_back(context)).await
 }
 
-/// Look, and again where the cluster does not answer although there are kubelets that start its control planes: after an
-/// outage they take their time.
+/// Look, and again where the cluster does not answer, or etcd cannot spare who leaves, although there are kubelets that start
+/// what is missing: after an outage they take their time.
 async fn look_until_back(context: &Context) -> Standing {
     let run = &context.run;
     let options = &run.options().reset;
@@ -140,29 +140,52 @@ async fn look_until_back(context: &Context) -> Standing {
     }
     let timeout = run.cluster().section.timeouts.control_plane_component_health_check;
     let told = Once::new();
+    let last = Mutex::new(None);
     let look_again = || async {
-        let why = match look(run).await {
-            Standing::Silent(why) if may_come_back(run).await => why,
-            standing => return Ok(Attempt::Done(standing)),
+        let standing = look(run).await;
+        let Some((what, why)) = missing(run, &standing).await else {
+            return Ok(Attempt::Done(standing));
         };
         told.call_once(|| {
             let seconds = timeout.as_secs();
-            context.warn(format!(
-                "the cluster does not answer; its kubelets run, so it is waited for, {seconds} s at most ({why})"
-            ));
+            context.warn(format!("{what}, {seconds} s at most ({why})"));
         });
+        *last.lock().unwrap_or_else(PoisonError::into_inner) = Some(standing);
         Ok(Attempt::NotYet(why))
     };
     let poll = Poll { timeout, interval: AGAIN };
     let standing = poll.until(&run.options().cancel, "see the cluster answer", look_again).await;
-    standing.unwrap_or_else(|error| Standing::Silent(error.reason()))
+    let last = last.into_inner().unwrap_or_else(PoisonError::into_inner);
+    standing.unwrap_or_else(|error| match last {
+        Some(living @ Standing::Living(_)) => living,
+        _ => Standing::Silent(error.reason()),
+    })
 }
 
-/// Whether a kubelet runs on a control plane that stays.
-async fn may_come_back(run: &Run) -> bool {
-    let leaving = run.hosts();
-    let stays = |name: &str| !leaving.iter().any(|host| host.name == name);
-    for state in run.control_plane().hosts().iter().filter(|state| stays(&state.host.name)) {
+/// What is worth waiting for, and why: what a kubelet that runs may still start.
+async fn missing(run: &Run, standing: &Standing) -> Option<(&'static str, String)> {
+    match standing {
+        Standing::Absent => None,
+        Standing::Silent(why) => {
+            let leaving = run.hosts();
+            let stays = |name: &str| !leaving.iter().any(|host| host.name == name);
+            let what = "the cluster does not answer; its kubelets run, so it is waited for";
+            kubelet_runs(run, stays).await.then(|| (what, why.clone()))
+        }
+        Standing::Living(living) => {
+            let awaited = living.view.awaited()?;
+            let is_ill = |name: &str| awaited.hosts.iter().any(|host| host == name);
+            let what = "members of etcd are not well; their kubelets run, so they are waited for";
+            kubelet_runs(run, is_ill).await.then_some((what, awaited.why))
+        }
+    }
+}
+
+/// Whether a kubelet runs on a host of these that has the control plane or etcd.
+async fn kubelet_runs(run: &Run, among: impl Fn(&str) -> bool) -> bool {
+    let etcd_hosts = run.etcd_hosts().into_iter().flat_map(|hosts| hosts.hosts());
+    let states = run.control_plane().hosts().iter().chain(etcd_hosts);
+    for state in states.filter(|state| among(&state.host.name)) {
         let Ok(node) = run.node(state).await else { continue };
         if node.processes(&[kubelet::SERVICE]).await.is_ok_and(|found| !found.is_empty()) {
             return true;

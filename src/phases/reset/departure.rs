@@ -74,6 +74,15 @@ pub struct View {
     pub prune: bool,
 }
 
+/// What a reset is refused for and may pass: after an outage, members of etcd come back in their kubelets' own time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Awaited {
+    /// The hosts that stay and whose members are not well.
+    pub hosts: Vec<String>,
+    /// The refusal.
+    pub why: String,
+}
+
 impl View {
     /// Whether a Node leaves.
     fn leaves(&self, node: &str) -> bool {
@@ -227,6 +236,25 @@ impl View {
         }
         refusals
     }
+
+    /// The first refusal that would be none if every member on a host that stays were well.
+    pub fn awaited(&self) -> Option<Awaited> {
+        let mut well = self.clone();
+        let mut hosts = Vec::new();
+        for host in self.hosts.iter().filter(|host| !host.leaves) {
+            let ill = self.member_of(&host.name).filter(|member| !member.healthy);
+            if let Some(ill) = ill {
+                hosts.push(host.name.clone());
+                well.members
+                    .iter_mut()
+                    .filter(|it| it.id == ill.id)
+                    .for_each(|it| it.healthy = true);
+            }
+        }
+        let then = well.refusals();
+        let (_, why) = self.refusals().into_iter().find(|(host, _)| !then.contains_key(host))?;
+        Some(Awaited { hosts, why })
+    }
 }
 
 fn listed(staying: &[&str]) -> String {
@@ -292,6 +320,24 @@ mod tests {
         assert!(!some.ends());
         // Down to one.
         assert_eq!(text(&view(&["-cp-1", "-cp-2", "cp-3"])), "");
+    }
+
+    #[test]
+    fn members_that_stay_are_awaited_where_that_helps() {
+        let awaited = |ill: &[usize], names: &[&str]| {
+            let mut view = view(names);
+            ill.iter().for_each(|at| view.members[*at].healthy = false);
+            view.awaited().map(|awaited| awaited.hosts.join(" "))
+        };
+        let three = ["cp-1", "cp-2", "-cp-3", "n1"];
+        assert_eq!(awaited(&[], &three), None);
+        assert_eq!(awaited(&[0], &three).as_deref(), Some("cp-1"));
+        assert_eq!(awaited(&[0, 1], &three).as_deref(), Some("cp-1 cp-2"));
+        // It may leave as it is.
+        assert_eq!(awaited(&[2], &three), None);
+        assert_eq!(awaited(&[0], &["cp-1", "cp-2", "cp-3", "-n1"]), None);
+        // No member that comes back makes up for those that leave.
+        assert_eq!(awaited(&[0], &["-cp-1", "-cp-2", "n1"]), None);
     }
 
     #[test]
