@@ -177,11 +177,15 @@ impl Random {
     }
 }
 
-#[test]
-fn a_seed_tells_the_sample() {
+fn twenty_moments() -> Vec<Moment> {
     let moment =
         |number| Moment { stage: Stage::Joining, host: "n3", phase: format!("phase-{number}") };
-    let moments: Vec<Moment> = (0..20).map(moment).collect();
+    (0..20).map(moment).collect()
+}
+
+#[test]
+fn a_seed_tells_the_sample() {
+    let moments = twenty_moments();
     let shown = |seed, count| {
         let cases = Plan { seed, count, share: Share::WHOLE }.cases(&moments);
         cases.iter().map(ToString::to_string).collect::<Vec<_>>()
@@ -211,9 +215,7 @@ fn a_sample_makes_few_clusters_and_takes_turns() {
 
 #[test]
 fn labs_share_a_plan() {
-    let moment =
-        |number| Moment { stage: Stage::Joining, host: "n3", phase: format!("phase-{number}") };
-    let moments: Vec<Moment> = (0..20).map(moment).collect();
+    let moments = twenty_moments();
     let shown = |share| {
         let plan = Plan { seed: 7, count: Some(41), share: Share::of(share) };
         let cases = plan.cases(&moments);

@@ -2,7 +2,7 @@
 //! what a reset has to take back in it.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, Once, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -139,18 +139,17 @@ async fn look_until_back(context: &Context) -> Standing {
         return look(run).await;
     }
     let timeout = run.cluster().section.timeouts.control_plane_component_health_check;
-    let told = Once::new();
     let last = Mutex::new(None);
     let look_again = || async {
         let standing = look(run).await;
         let Some((what, why)) = missing(run, &standing).await else {
             return Ok(Attempt::Done(standing));
         };
-        told.call_once(|| {
+        let before = last.lock().unwrap_or_else(PoisonError::into_inner).replace(standing);
+        if before.is_none() {
             let seconds = timeout.as_secs();
             context.warn(format!("{what}, {seconds} s at most ({why})"));
-        });
-        *last.lock().unwrap_or_else(PoisonError::into_inner) = Some(standing);
+        }
         Ok(Attempt::NotYet(why))
     };
     let poll = Poll { timeout, interval: AGAIN };
@@ -164,28 +163,30 @@ async fn look_until_back(context: &Context) -> Standing {
 
 /// What is worth waiting for, and why: what a kubelet that runs may still start.
 async fn missing(run: &Run, standing: &Standing) -> Option<(&'static str, String)> {
+    let control_planes = run.control_plane().hosts().iter();
     match standing {
         Standing::Absent => None,
         Standing::Silent(why) => {
             let leaving = run.hosts();
             let stays = |name: &str| !leaving.iter().any(|host| host.name == name);
             let what = "the cluster does not answer; its kubelets run, so it is waited for";
-            kubelet_runs(run, stays).await.then(|| (what, why.clone()))
+            let among = control_planes.filter(|state| stays(&state.host.name));
+            kubelet_runs(run, among).await.then(|| (what, why.clone()))
         }
         Standing::Living(living) => {
             let awaited = living.view.awaited()?;
             let is_ill = |name: &str| awaited.hosts.iter().any(|host| host == name);
             let what = "members of etcd are not well; their kubelets run, so they are waited for";
-            kubelet_runs(run, is_ill).await.then_some((what, awaited.why))
+            let etcd_hosts = run.etcd_hosts().into_iter().flat_map(|hosts| hosts.hosts());
+            let among = control_planes.chain(etcd_hosts).filter(|state| is_ill(&state.host.name));
+            kubelet_runs(run, among).await.then_some((what, awaited.why))
         }
     }
 }
 
-/// Whether a kubelet runs on a host of these that has the control plane or etcd.
-async fn kubelet_runs(run: &Run, among: impl Fn(&str) -> bool) -> bool {
-    let etcd_hosts = run.etcd_hosts().into_iter().flat_map(|hosts| hosts.hosts());
-    let states = run.control_plane().hosts().iter().chain(etcd_hosts);
-    for state in states.filter(|state| among(&state.host.name)) {
+/// Whether a kubelet runs on one of these.
+async fn kubelet_runs(run: &Run, among: impl Iterator<Item = &Arc<HostState>>) -> bool {
+    for state in among {
         let Ok(node) = run.node(state).await else { continue };
         if node.processes(&[kubelet::SERVICE]).await.is_ok_and(|found| !found.is_empty()) {
             return true;

@@ -50,17 +50,17 @@ async fn departure(context: &Context) -> Result<Option<String>, PhaseError> {
     }
     let standing = cluster::standing(context).await;
     // It may not have been waited for to the end.
-    let interrupted = context.run.options().cancel.is_cancelled();
+    let interrupted = || context.run.options().cancel.is_cancelled();
     match standing {
         Standing::Absent => Ok(None),
         Standing::Silent(_) if options.whole || is_bare(context).await? => Ok(None),
-        Standing::Silent(_) if interrupted => Err(PhaseError::Interrupted),
+        Standing::Silent(_) if interrupted() => Err(PhaseError::Interrupted),
         Standing::Silent(why) => Ok(Some(format!(
             "the cluster does not answer, so the host's pods cannot be moved away and its Node and member of etcd \
              cannot be removed ({why}); see to that, or reset the host all the same with --force"
         ))),
         Standing::Living(living) => match refusal(living, &context.host().name) {
-            Some(_) if interrupted => Err(PhaseError::Interrupted),
+            Some(_) if interrupted() => Err(PhaseError::Interrupted),
             refusal => Ok(refusal),
         },
     }

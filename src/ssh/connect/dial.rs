@@ -77,20 +77,16 @@ pub(in crate::ssh) async fn dial(
 /// Resolve and connect, trying every address the name has.
 async fn connect(settings: &Settings, deadline: Deadline) -> Result<TcpStream, SshError> {
     let (host, port) = (settings.host_name.value.as_str(), settings.port.value);
-    let failed = |(reason, fault)| unreachable(settings, reason, fault);
-    let silent = || (no_answer(deadline, ""), Fault::Silent);
     let candidates: Vec<_> = match timeout_at(deadline.at, lookup_host((host, port))).await {
         Ok(Ok(candidates)) => candidates.collect(),
         Ok(Err(error)) => {
             let reason = format!("cannot resolve {host} ({error}); check `address`");
-            return Err(failed((reason, Fault::Lasting)));
+            return Err(unreachable(settings, reason, Fault::Lasting));
         }
         Err(_) => {
             let passed = deadline.passed(&format!("cannot resolve {host}"));
-            return Err(failed((
-                format!("{passed}; check `address` and the name server"),
-                Fault::Silent,
-            )));
+            let reason = format!("{passed}; check `address` and the name server");
+            return Err(unreachable(settings, reason, Fault::Silent));
         }
     };
     let mut last = None;
@@ -105,11 +101,12 @@ async fn connect(settings: &Settings, deadline: Deadline) -> Result<TcpStream, S
                 return Ok(stream);
             }
             Ok(Err(error)) => last = Some(explain(&error, port)),
-            Err(_) => last = Some(silent()),
+            Err(_) => last = Some((no_answer(deadline, ""), Fault::Silent)),
         }
     }
-    let last = last.unwrap_or_else(|| (format!("{host} has no address"), Fault::Lasting));
-    Err(failed(last))
+    let (reason, fault) =
+        last.unwrap_or_else(|| (format!("{host} has no address"), Fault::Lasting));
+    Err(unreachable(settings, reason, fault))
 }
 
 /// Have the kernel drop what has not arrived within `patience` (TCP_USER_TIMEOUT, tcp(7)). It would go on for a quarter of an

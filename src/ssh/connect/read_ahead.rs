@@ -4,7 +4,7 @@
 //! It takes memory only while there is something that the session has not read: most connections wait most of the time.
 
 use std::io;
-use std::mem::{MaybeUninit, take};
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -45,7 +45,7 @@ impl ReadAhead {
             buffer.put_slice(now);
             self.taken += now.len();
             if self.taken == self.bytes.len() {
-                drop(take(self));
+                *self = Self::default();
             }
         }
         Poll::Ready(Ok(()))
