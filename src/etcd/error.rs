@@ -54,12 +54,13 @@ impl EtcdError {
         matches!(self, Self::Refused { code: FAILED_PRECONDITION, .. })
     }
 
+    /// The member answers, and may answer otherwise later.
+    pub fn is_refused_for_now(&self) -> bool {
+        matches!(self, Self::Refused { code, .. } if PASSING.contains(code))
+    }
+
     /// The same request may work later.
     pub fn is_transient(&self) -> bool {
-        match self {
-            Self::NoAnswer { .. } => true,
-            Self::Refused { code, .. } => PASSING.contains(code),
-            Self::Setup(_) => false,
-        }
+        self.is_refused_for_now() || matches!(self, Self::NoAnswer { .. })
     }
 }

@@ -6,8 +6,10 @@
 
 mod client;
 mod error;
+mod in_turn;
 mod members;
 
 pub use client::{Access, EtcdClient, Status};
 pub use error::EtcdError;
+pub use in_turn::in_turn;
 pub use members::{Member, MemberId, Members, quorum};

@@ -91,6 +91,12 @@ pub async fn member(run: &Arc<Run>, member: &Member) -> Result<Option<EtcdClient
     client(run, dial, &address.to_string()).await.map(Some)
 }
 
+/// Clients of the members that vote, as far as they can be had.
+pub(super) async fn voters(run: &Arc<Run>, members: &Members) -> Vec<EtcdClient> {
+    let clients = members.voters().map(|voter| member(run, voter));
+    futures::future::join_all(clients).await.into_iter().filter_map(|client| client.ok()?).collect()
+}
+
 async fn client(run: &Arc<Run>, dial: Arc<dyn Dial>, host: &str) -> Result<EtcdClient, PhaseError> {
     let credentials = credentials(run).await?;
     Ok(EtcdClient::new(dial, host, ETCD_CLIENT_PORT, SERVER_NAME, &credentials)?)

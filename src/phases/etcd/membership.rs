@@ -9,10 +9,10 @@ use tokio::sync::MutexGuard;
 use tokio::time::{Instant, sleep};
 
 use super::member::{self, poll};
-use super::{any_member, own_member};
+use super::{any_member, own_member, voters};
 use crate::cluster::static_pods::Component;
 use crate::cluster::static_pods::etcd::{InitialCluster, Member as Peer, peer_url};
-use crate::etcd::{EtcdClient, EtcdError, Member, MemberId, Members};
+use crate::etcd::{EtcdClient, EtcdError, Member, MemberId, Members, in_turn};
 use crate::inventory::Role;
 use crate::kubernetes::poll::Attempt;
 use crate::phases::init::control_plane::control_plane_node;
@@ -158,7 +158,9 @@ async fn try_member(
     match members.at(own_url) {
         Some(member) if has_data || !member.has_started() => return Ok(member.clone()),
         Some(member) => {
-            any.remove(member.id).await?;
+            let (run, id) = (&context.run, member.id);
+            let change = async |client: EtcdClient| client.remove(id).await;
+            in_turn(any.clone(), || voters(run, &members), change).await?;
             context.changed(format!(
                 "remove etcd member {} ({own_url}), whose data is lost",
                 member.id
@@ -173,7 +175,8 @@ async fn try_member(
         }
         None => {}
     }
-    let member = any.add_learner(own_url).await?;
+    let change = async |client: EtcdClient| client.add_learner(own_url).await;
+    let member = in_turn(any.clone(), || voters(&context.run, &members), change).await?;
     context.changed(format!("add etcd member {} ({own_url}) as a learner", member.id));
     Ok(Member { is_learner: true, ..member })
 }

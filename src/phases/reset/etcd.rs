@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures::future::join_all;
 
 use crate::cluster::spec::ETCD_CLIENT_PORT;
-use crate::etcd::{EtcdClient, EtcdError, Member, MemberId, Members};
+use crate::etcd::{EtcdClient, EtcdError, Member, MemberId, Members, in_turn};
 use crate::inventory::Role;
 use crate::kubernetes::{Credentials, Dial};
 use crate::phases::etcd::member::poll;
@@ -58,6 +58,12 @@ impl Etcd {
         EtcdClient::new(dial, host, ETCD_CLIENT_PORT, SERVER_NAME, &self.credentials)
     }
 
+    /// A client of a member; `None` where it has never started.
+    fn client_of(&self, member: &Member) -> Option<EtcdClient> {
+        let address = member.client_urls.iter().find_map(|url| address_of(url))?;
+        self.client(&address.to_string()).ok()
+    }
+
     /// Every member, and whether it is well.
     ///
     /// # Errors
@@ -81,9 +87,7 @@ impl Etcd {
 
     /// The leader that a member sees; `None` where it sees none or does not answer, and is not well.
     async fn leader(&self, member: &Member) -> Option<MemberId> {
-        let address = member.client_urls.iter().find_map(|url| address_of(url))?;
-        let client = self.client(&address.to_string()).ok()?;
-        let status = client.status().await.ok()?;
+        let status = self.client_of(member)?.status().await.ok()?;
         Some(status.leader).filter(|leader| *leader != MemberId(0))
     }
 
@@ -94,15 +98,20 @@ impl Etcd {
     /// etcd refuses or does not answer.
     pub async fn remove(&self, context: &Context, id: u64) -> Result<(), PhaseError> {
         let client = self.client(&self.address)?;
-        let action = format!("remove etcd member {}", MemberId(id));
+        let id = MemberId(id);
+        let action = format!("remove etcd member {id}");
         let removed = poll(context).until(&context.run.options().cancel, &action, || async {
-            settle(match client.remove(MemberId(id)).await {
-                // Carried out by a request whose answer was lost.
-                Err(error) if error.is_not_found() => Ok(()),
-                other => other,
-            })
+            let change = async |client: EtcdClient| client.remove(id).await;
+            settle(in_turn(client.clone(), || self.staying(&client, id), change).await)
         });
         Ok(removed.await??)
+    }
+
+    /// The members that `client` knows but the one with this ID, which could not tell of its own removal.
+    async fn staying(&self, client: &EtcdClient, leaving: MemberId) -> Vec<EtcdClient> {
+        let Ok(members) = client.members().await else { return Vec::new() };
+        let staying = members.voters().filter(|member| member.id != leaving);
+        staying.filter_map(|member| self.client_of(member)).collect()
     }
 }
 
