@@ -137,7 +137,10 @@ fn inventory(lab: &Lab, manager: &str, binaries: &Path) -> PathBuf {
 /// needs. After a restart etcd may come to this by itself (its issue 14523). Returns what undoes it.
 fn lose_from_sight(lab: &Lab, member: &str, other: &str) -> String {
     let address = lab.address(other);
-    let rule = format!("OUTPUT -p tcp -d {address} --dport 2380 -j REJECT --reject-with tcp-reset");
+    // The other one has to hear that its old connections are gone.
+    let rule = format!(
+        "OUTPUT -p tcp -d {address} --dport 2380 ! --tcp-flags RST RST -j REJECT --reject-with tcp-reset"
+    );
     lab.sh(member, &format!("iptables -w -I {rule}"));
     eventually("a member out of sight", Duration::from_secs(30), || {
         let active = "curl -sS --max-time 10 http://127.0.0.1:2381/metrics | grep ^etcd_network_active_peers";
