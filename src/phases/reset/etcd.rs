@@ -107,7 +107,8 @@ impl Etcd {
         Ok(removed.await??)
     }
 
-    /// The members that `client` knows but the one with this ID, which could not tell of its own removal.
+    /// The members that `client` knows but the one that leaves: how well it sees the others says nothing of how well they
+    /// see each other.
     async fn staying(&self, client: &EtcdClient, leaving: MemberId) -> Vec<EtcdClient> {
         let Ok(members) = client.members().await else { return Vec::new() };
         let staying = members.voters().filter(|member| member.id != leaving);
