@@ -81,9 +81,7 @@ pub async fn own_member(context: &Context) -> Result<EtcdClient, PhaseError> {
 /// # Errors
 /// As [`any_member`].
 pub async fn member(run: &Arc<Run>, member: &Member) -> Result<Option<EtcdClient>, PhaseError> {
-    let Some(address) = member.client_urls.iter().find_map(|url| address_of(url)) else {
-        return Ok(None);
-    };
+    let Some(address) = client_address(member) else { return Ok(None) };
     let dial = match run.etcd_hosts() {
         None => run.control_plane().dial_from_first(run).await?,
         Some(hosts) => hosts.dial_first(run).await?.0,
@@ -118,6 +116,11 @@ async fn credentials(run: &Arc<Run>) -> Result<Credentials, PhaseError> {
         certificate: file("etcd/healthcheck-client.crt")?.to_vec(),
         key: file("etcd/healthcheck-client.key")?,
     })
+}
+
+/// Where clients reach a member; `None` where it has never started.
+pub(super) fn client_address(member: &Member) -> Option<IpAddr> {
+    member.client_urls.iter().find_map(|url| address_of(url))
 }
 
 pub(super) fn address_of(url: &str) -> Option<IpAddr> {

@@ -155,12 +155,13 @@ async fn try_member(
     has_data: bool,
 ) -> Result<Member, PhaseError> {
     let members = any.members().await?;
+    let others = || voters(&context.run, &members);
     match members.at(own_url) {
         Some(member) if has_data || !member.has_started() => return Ok(member.clone()),
         Some(member) => {
-            let (run, id) = (&context.run, member.id);
+            let id = member.id;
             let change = async |client: EtcdClient| client.remove(id).await;
-            in_turn(any.clone(), || voters(run, &members), change).await?;
+            in_turn(any.clone(), others, change).await?;
             context.changed(format!(
                 "remove etcd member {} ({own_url}), whose data is lost",
                 member.id
@@ -176,7 +177,7 @@ async fn try_member(
         None => {}
     }
     let change = async |client: EtcdClient| client.add_learner(own_url).await;
-    let member = in_turn(any.clone(), || voters(&context.run, &members), change).await?;
+    let member = in_turn(any.clone(), others, change).await?;
     context.changed(format!("add etcd member {} ({own_url}) as a learner", member.id));
     Ok(Member { is_learner: true, ..member })
 }

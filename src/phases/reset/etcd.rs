@@ -11,7 +11,7 @@ use crate::inventory::Role;
 use crate::kubernetes::{Credentials, Dial};
 use crate::phases::etcd::member::poll;
 use crate::phases::etcd::membership::settle;
-use crate::phases::etcd::{SERVER_NAME, address_of};
+use crate::phases::etcd::{SERVER_NAME, address_of, client_address};
 use crate::phases::run::{HostState, Run};
 use crate::phases::{Context, PhaseError, control_plane};
 
@@ -60,8 +60,7 @@ impl Etcd {
 
     /// A client of a member; `None` where it has never started.
     fn client_of(&self, member: &Member) -> Option<EtcdClient> {
-        let address = member.client_urls.iter().find_map(|url| address_of(url))?;
-        self.client(&address.to_string()).ok()
+        self.client(&client_address(member)?.to_string()).ok()
     }
 
     /// Every member, and whether it is well.
