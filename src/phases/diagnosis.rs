@@ -30,8 +30,11 @@ pub async fn control_plane(context: &Context, error: ApiError) -> PhaseError {
 
 /// The error of a wait that needed the host's member of etcd, with what whoever runs it complained about.
 pub async fn etcd_member(context: &Context, error: ApiError) -> PhaseError {
-    let runs_it = if member::is_service(context) { etcd_unit::SERVICE } else { kubelet::SERVICE };
-    explained(context, runs_it, error.into(), complaint).await
+    if member::is_service(context) {
+        service(context, etcd_unit::SERVICE, error.into()).await
+    } else {
+        kubelet(context, error).await
+    }
 }
 
 /// The error of a service that is none of Kubernetes', with the last thing it complained about.
@@ -76,20 +79,27 @@ fn last_words(log: &str) -> Option<String> {
     Some(crate::report::printable_line(message.trim(), 300))
 }
 
-/// The last line that tells of an error: klog marks them with E or F, systemd with "Failed".
+/// Why a service of klog's that was started did not come up, by what its last two starts said: the last one may have
+/// said nothing yet, and what came before them is of another time. klog marks what it dies of with F; newer components
+/// die of a "command failed", and what systemd itself cannot start failed to.
 fn complaint(log: &str) -> Option<String> {
-    let is_klog = |line: &str, levels: &[char]| {
-        let word = line
-            .split_whitespace()
-            .find(|word| word.len() == 5 && word[1..].parse::<u16>().is_ok());
-        word.is_some_and(|word| word.starts_with(levels))
+    const FATAL: [&str; 3] = ["failed to run Kubelet", "\"command failed\"", ".service: Failed to"];
+    let lines: Vec<&str> = log.lines().collect();
+    let is_start = |line: &&str| {
+        line.contains(" systemd[")
+            && ["]: Started ", "]: Starting "].iter().any(|words| line.contains(words))
     };
-    let last = |test: &dyn Fn(&str) -> bool| log.lines().rev().find(|line| test(line));
-    let line = last(&|line| is_klog(line, &['F']))
-        .or_else(|| {
-            last(&|line| line.contains("failed to run Kubelet") || line.contains("Failed to"))
-        })
-        .or_else(|| last(&|line| is_klog(line, &['E'])))?;
+    let starts = lines.iter().enumerate().rev().filter(|(_, line)| is_start(line));
+    let recent = &lines[starts.take(2).last().map_or(0, |(at, _)| at)..];
+    // A level and the date, as E1123.
+    let is_klog = |line: &str, level: char| {
+        line.split_whitespace()
+            .filter_map(|word| word.strip_prefix(level))
+            .any(|date| date.len() == 4 && date.bytes().all(|digit| digit.is_ascii_digit()))
+    };
+    let last = |test: &dyn Fn(&str) -> bool| recent.iter().rev().copied().find(|line| test(line));
+    let line = last(&|line| is_klog(line, 'F') || FATAL.iter().any(|words| line.contains(words)))
+        .or_else(|| last(&|line| is_klog(line, 'E')))?;
     // The message behind klog's own header, or behind journald's.
     let message =
         line.split_once("] ").or_else(|| line.split_once("]: ")).map_or(line, |(_, rest)| rest);
@@ -98,7 +108,19 @@ fn complaint(log: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::proptest;
+
     use super::{complaint, last_words};
+
+    proptest! {
+        /// Logs are what a host prints.
+        #[test]
+        fn no_log_does_harm(log in "([EF\u{e9}]?[0-9\u{e9}]{2,4}[ \n]|.{0,3}(\\]: |systemd\\[|Started ))*") {
+            for found in [complaint(&log), last_words(&log)] {
+                assert!(found.unwrap_or_default().chars().count() <= 301);
+            }
+        }
+    }
 
     #[test]
     fn trouble_is_found_among_what_systemd_says() {
@@ -116,5 +138,36 @@ mod tests {
             Nov 23 10:00:02 n1 systemd[1]: kubelet.service: Main process exited\n";
         assert_eq!(complaint(log).unwrap(), "failed to run Kubelet: no swap");
         assert_eq!(complaint("nothing here\n"), None);
+    }
+
+    #[test]
+    fn what_a_kubelet_said_before_its_last_two_starts_is_of_another_time() {
+        let before = "Nov 23 09:00:00 n1 kubelet[5]: E1123 09:00:00.1 5 a.go:1] \"Failed to keep up\"\n\
+            Nov 23 09:00:01 n1 kubelet[5]: F1123 09:00:01.1 5 a.go:1] an old end\n\
+            Nov 23 10:00:00 n1 systemd[1]: Started kubelet.service - The kubelet.\n";
+        let died = "Nov 23 10:00:01 n1 kubelet[7]: E1123 10:00:01.1 7 a.go:1] small trouble\n\
+            Nov 23 10:00:01 n1 kubelet[7]: E1123 10:00:01.2 7 run.go:72] \"command failed\" err=\"no such flag\"\n\
+            Nov 23 10:00:01 n1 systemd[1]: kubelet.service: Failed with result 'exit-code'.\n\
+            Nov 23 10:00:11 n1 systemd[1]: Started kubelet.service - The kubelet.\n";
+        let begun =
+            "Nov 23 10:00:11 n1 kubelet[8]: E1123 10:00:11.1 8 a.go:1] small \u{e9}112 trouble\n";
+        let why = "\"command failed\" err=\"no such flag\"";
+        assert_eq!(complaint(&format!("{before}{died}")).unwrap(), why);
+        assert_eq!(complaint(&format!("{before}{died}{begun}")).unwrap(), why);
+        let ago = died.replace("10:00", "09:30");
+        let again = died.replace("\"command failed\" err=\"no such flag\"", "a plain error");
+        let log = format!("{before}{ago}{again}{begun}");
+        assert_eq!(complaint(&log).unwrap(), "small \u{e9}112 trouble");
+        let nothing = "Nov 23 10:00:12 n1 systemd[1]: Started kubelet.service - The kubelet.\n";
+        assert_eq!(complaint(&format!("{before}{nothing}")), None);
+    }
+
+    #[test]
+    fn what_systemd_cannot_start_is_told() {
+        let log = "Nov 23 10:00:00 n1 systemd[1]: Started kubelet.service - The kubelet.\n\
+            Nov 23 10:00:00 n1 (kubelet)[9]: kubelet.service: Failed to execute /usr/bin/kubelet: Exec format error\n\
+            Nov 23 10:00:00 n1 systemd[1]: kubelet.service: Failed with result 'exit-code'.\n";
+        let told = complaint(log).unwrap();
+        assert_eq!(told, "kubelet.service: Failed to execute /usr/bin/kubelet: Exec format error");
     }
 }
