@@ -30,6 +30,10 @@ const LEFT_BY_RESET: &[(&str, &str)] = &[
     ),
     ("file d 755 root:root /etc/iproute2/rt_addrprotos.d", "as its parent"),
     ("file f 644 root:root /etc/iproute2/rt_addrprotos.d/keepalived.conf", "keepalived's, too"),
+    (
+        "file d 755 root:root /var/lib/cni",
+        "of CNI plugins; kubeadm's reset empties it up to 1.24 only",
+    ),
     ("content 946ac0c9ecb6fd59 /etc/iproute2/rt_addrprotos.d/keepalived.conf", "and what it says"),
 ];
 

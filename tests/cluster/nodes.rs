@@ -19,19 +19,22 @@ pub fn wait_ready(lab: &Lab) {
     print!("{}", lab.kubectl(&["get", "nodes", "-o", "wide"]));
 }
 
-/// Names, roles, labels, annotations and taints, compared in full.
+/// Names, roles, labels, annotations and taints, compared in full once controllers have had time for theirs.
 pub fn are_kubeadms(lab: &Lab) {
-    let nodes =
-        eventually("nodes without taints of their way here", Duration::from_secs(60), || {
-            let nodes = lab.get(&["nodes"]);
-            let passing = nodes.to_string().contains("node.kubernetes.io/not-ready");
-            if passing { Err(format!("{nodes:#}")) } else { Ok(nodes) }
-        });
-    let items = nodes["items"].as_array().unwrap();
-    let names: Vec<_> = items.iter().map(|node| &node["metadata"]["name"]).collect();
-    assert_eq!(names, HOSTS);
-    for (node, host) in items.iter().zip(HOSTS) {
-        assert_eq!(marks(node), expected(lab, host), "{host}");
+    let nodes = eventually("nodes with kubeadm's marks", Duration::from_secs(60), || {
+        let nodes = lab.get(&["nodes"]);
+        let items = nodes["items"].as_array().unwrap();
+        let names: Vec<_> = items.iter().map(|node| &node["metadata"]["name"]).collect();
+        assert_eq!(names, HOSTS);
+        for (node, host) in items.iter().zip(HOSTS) {
+            let (marks, expected) = (marks(node), expected(lab, host));
+            if marks != expected {
+                return Err(format!("{host}: {marks:#}\ninstead of {expected:#}"));
+            }
+        }
+        Ok(nodes)
+    });
+    for (node, host) in nodes["items"].as_array().unwrap().iter().zip(HOSTS) {
         assert_eq!(node["status"]["nodeInfo"]["kubeletVersion"], format!("v{}", lab.version));
         let addresses = node["status"]["addresses"].as_array().unwrap();
         let internal = json!({"type": "InternalIP", "address": lab.address(host)});
