@@ -43,6 +43,36 @@ locked() {
   exec {fd}>&-
 }
 
+# side_by_side DIRECTORY FUNCTION NAME...: FUNCTION NAME for all names at the same time, each in a shell of its own. Each
+# line of output begins with the name, and is in DIRECTORY/NAME.log without it. Fails, and says which, where one failed.
+# A signal ends them all: each is a process group, so that what ends it reaches all of it (a shell that waits for a
+# program hears of a signal only after it), and a terminal's Ctrl-C comes only here.
+side_by_side() {
+  local dir=$1 function=$2 at names failed=()
+  shift 2
+  names=("$@") running=()
+  trap stop_all INT TERM HUP
+  set -m
+  for at in "${!names[@]}"; do
+    : >"$dir/${names[at]}.log"
+    "$function" "${names[at]}" >"$dir/${names[at]}.log" 2>&1 &
+    running+=($!)
+    tail -f --pid=$! "$dir/${names[at]}.log" | sed -u "s/^/${names[at]}| /" &
+  done
+  set +m
+  for at in "${!names[@]}"; do wait "${running[at]}" || failed+=("${names[at]}"); done
+  wait
+  [[ ${#failed[@]} -eq 0 ]] || die "did not end well, as their lines say: ${failed[*]}"
+}
+
+stop_all() {
+  trap '' INT TERM HUP
+  local group
+  for group in "${running[@]}"; do kill -TERM -- "-$group" 2>/dev/null || true; done
+  wait
+  exit 130
+}
+
 # debian_mirror: the Debian mirror this machine's apt uses, whichever way its sources are written.
 debian_mirror() {
   if [[ -n ${FLEETADM_DEBIAN_MIRROR:-} ]]; then
