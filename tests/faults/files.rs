@@ -43,17 +43,21 @@ fn is_whole(path: &Path, text: &str) -> Result<(), &'static str> {
             }
             if open.is_some() { Err("its PEM has no end") } else { Ok(()) }
         }
-        Some("yaml") => yaml(text),
-        Some("conf") if path.starts_with("/etc/kubernetes") => yaml(text),
+        // One field, with nothing about what it is.
+        Some("yaml") if path.ends_with("instance-config.yaml") => {
+            yaml(text, &["containerRuntimeEndpoint"])
+        }
+        Some("yaml") => yaml(text, &["kind", "apiVersion"]),
+        Some("conf") if path.starts_with("/etc/kubernetes") => yaml(text, &["kind", "apiVersion"]),
         _ => Ok(()),
     }
 }
 
-fn yaml(text: &str) -> Result<(), &'static str> {
+fn yaml(text: &str, fields: &[&str]) -> Result<(), &'static str> {
     let value: serde_json::Value = serde_saphyr::from_str(text).map_err(|_| "it is no YAML")?;
     // A document that was cut off between two of its fields.
-    let has = |field: &str| value.get(field).is_some();
-    if has("kind") && has("apiVersion") { Ok(()) } else { Err("it says not what it is") }
+    let has_all = fields.iter().all(|field| value.get(field).is_some());
+    if has_all { Ok(()) } else { Err("it says not what it is") }
 }
 
 #[test]
@@ -63,9 +67,13 @@ fn what_was_cut_off_is_seen() {
     assert!(whole("/etc/kubernetes/pki/ca.key", key));
     let config = "apiVersion: v1\nkind: Config\nusers:\n- name: x\n";
     assert!(whole("/etc/kubernetes/admin.conf", config));
-    for (path, text) in
-        [("/etc/kubernetes/pki/ca.key", key), ("/etc/kubernetes/admin.conf", config)]
-    {
+    let instance = "containerRuntimeEndpoint: \"unix:///run/containerd/containerd.sock\"\n";
+    assert!(whole("/var/lib/kubelet/instance-config.yaml", instance));
+    for (path, text) in [
+        ("/etc/kubernetes/pki/ca.key", key),
+        ("/etc/kubernetes/admin.conf", config),
+        ("/var/lib/kubelet/instance-config.yaml", instance),
+    ] {
         for end in [0, 10, 15, text.len() - 1] {
             assert!(!whole(path, &text[..end]), "{path} {end}");
         }
