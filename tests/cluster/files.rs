@@ -63,8 +63,10 @@ pub fn are_kubeadms(lab: &Lab) -> String {
     }
     let (ours_described, theirs_described) =
         (certificates::described(lab, &all(&ours)), certificates::described(lab, &all(&theirs)));
-    // Ten files, and in each of three kubeconfigs the authority and a client's; the kubelet's has only the authority.
-    assert_eq!(ours_described.len(), 10 + 3 * 2 + 1, "{:?}", ours_described.keys());
+    // Ten files, and in each of three kubeconfigs the authority and a client's, or of four, since there is
+    // super-admin.conf; the kubelet's has only the authority.
+    let kubeconfigs = if lab.minor() >= 29 { 4 } else { 3 };
+    assert_eq!(ours_described.len(), 10 + kubeconfigs * 2 + 1, "{:?}", ours_described.keys());
     for (name, one) in &ours_described {
         let two = &theirs_described[name];
         let lines = one.lines().zip(two.lines()).filter(|(one, two)| one != two);
@@ -84,7 +86,7 @@ pub fn are_kubeadms(lab: &Lab) -> String {
 fn workers(lab: &Lab, control_plane: &Tree, theirs: &Tree) {
     for host in WORKERS {
         let tree = taken_from(lab, host);
-        for path in ["var/lib/kubelet/config.yaml", "var/lib/kubelet/kubeadm-flags.env"] {
+        for path in theirs.keys().filter(|path| path.starts_with("var/lib/kubelet/")) {
             let mut problems = Vec::new();
             compare(path, tree::text(&tree, path), tree::text(theirs, path), &mut problems);
             assert!(problems.is_empty(), "{host}: {problems:?}");
@@ -109,8 +111,9 @@ fn workers(lab: &Lab, control_plane: &Tree, theirs: &Tree) {
 }
 
 fn taken_from(lab: &Lab, host: &str) -> Tree {
-    let script = "tar -C / --no-recursion -cf - $(cd /; find etc/kubernetes) var/lib/kubelet \
-                  var/lib/kubelet/config.yaml var/lib/kubelet/kubeadm-flags.env";
+    let script = "cd /; tar --no-recursion -cf - $(find etc/kubernetes) var/lib/kubelet \
+                  $(ls var/lib/kubelet/config.yaml var/lib/kubelet/instance-config.yaml \
+                    var/lib/kubelet/kubeadm-flags.env 2>/dev/null)";
     tree::of(&lab.bytes(host, &["sh", "-c", script], b""))
 }
 

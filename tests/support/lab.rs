@@ -74,7 +74,7 @@ impl Lab {
     pub fn kubeadm_words(&self) -> (&'static str, &'static str) {
         match self.minor() {
             ..=30 => ("kubeadm.k8s.io/v1beta2", "/run/containerd/containerd.sock"),
-            31.. => ("kubeadm.k8s.io/v1beta4", "unix:///run/containerd/containerd.sock"),
+            31.. => ("kubeadm.k8s.io/v1beta4", "unix:///var/run/containerd/containerd.sock"),
         }
     }
 
