@@ -489,12 +489,13 @@ fn shellcheck_finds_nothing() {
     }
     // The scripts are only whole together with what they have in common.
     let scratch = tempfile::tempdir().unwrap();
-    for part in ["actions.sh", "facts.sh"] {
-        let read = |name| {
-            fs::read_to_string(format!("{}/templates/payload/{name}", env!("CARGO_MANIFEST_DIR")))
+    for parts in [&["common.sh", "pods.sh", "actions.sh"][..], &["common.sh", "facts.sh"]] {
+        let read = |name: &&str| {
+            let path = format!("{}/templates/payload/{name}", env!("CARGO_MANIFEST_DIR"));
+            fs::read_to_string(path).unwrap()
         };
-        let script = scratch.path().join(part);
-        fs::write(&script, read("common.sh").unwrap() + &read(part).unwrap()).unwrap();
+        let script = scratch.path().join(parts[parts.len() - 1]);
+        fs::write(&script, parts.iter().map(read).collect::<String>()).unwrap();
         let output = Command::new("shellcheck").args(["-s", "sh"]).arg(script).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
     }
