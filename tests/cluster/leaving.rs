@@ -83,10 +83,11 @@ fn hosts_leave_a_living_cluster() {
     assert_eq!(run.changes(), 1, "{}", run.stderr);
     assert!(!lab.kubectl(&["get", "nodes"]).contains("ghost"));
 
-    step(started, "back again, and bare");
+    step(started, "back again, and bare, though pods were being made");
     lab.sh(LEAVER, FOREIGN_GONE);
     finish(&lab);
     nodes::wait_ready(&lab);
+    lab.sh(LEAVER, PODS_COME);
     lifecycle::reset(&lab);
     listing::expect_bare(&before, &listing::of_all(&lab));
     step(started, "done");
@@ -106,6 +107,15 @@ fn bare() -> String {
 }
 
 const GHOST: &str = r#"{"apiVersion": "v1", "kind": "Node", "metadata": {"name": "ghost"}}"#;
+
+/// Static pods, one after the other, for as long as there is a kubelet to make them.
+const PODS_COME: &str = r#"systemd-run --quiet --collect sh -c '
+for pod in $(seq 20); do
+    systemctl is-active --quiet kubelet || break
+    printf "apiVersion: v1\nkind: Pod\nmetadata: {name: p$pod}\nspec:\n  containers:\n  - {name: c, image: \"fleetadm-test/web:1\", imagePullPolicy: Never}\n" \
+        >/etc/kubernetes/manifests/p$pod.yaml
+    sleep 0.2
+done'"#;
 
 /// Rules, a chain, an interface and a file of somebody else.
 const FOREIGN: &str = "set -e
