@@ -117,30 +117,45 @@ for pod in $(seq 20); do
     sleep 0.2
 done'"#;
 
-/// Rules, a chain, an interface and a file of somebody else.
-const FOREIGN: &str = "set -e
+/// Rules, a chain, an interface, a file and a container's shim of somebody else; and a shim of Kubernetes' that containerd
+/// has forgotten, with what it runs.
+const FOREIGN: &str = r#"set -e
 iptables -N MINE
 iptables -A INPUT -p tcp --dport 9999 -m comment --comment 'not -j KUBE-FORWARD' -j MINE
 iptables-legacy -t nat -A POSTROUTING -s 192.0.2.0/24 -j MASQUERADE
 ip link add mine0 type bridge
 ip link add cni0 type bridge
-touch /etc/cni/net.d/87-podman-bridge.conflist";
+touch /etc/cni/net.d/87-podman-bridge.conflist
+for namespace in moby k8s.io; do
+    setsid bash -c 'exec -a /usr/bin/containerd-shim-runc-v2 bash -c "sleep 1234 & wait" \
+        -namespace "$0" -id x -address /run/containerd/containerd.sock' "$namespace" </dev/null >/dev/null 2>&1 &
+done"#;
 
+/// In `set -e`, what is behind a `!` never fails.
 const NOTHING_BUT_FOREIGN: &str = "set -e
+gone() { if \"$@\" >/dev/null 2>&1; then echo \"left: $*\" >&2; exit 1; fi; }
 iptables -S | grep -q 'A INPUT.*-j MINE'
 iptables-legacy -t nat -S | grep -q 192.0.2.0/24
 ip link show mine0
 test -e /etc/cni/net.d/87-podman-bridge.conflist
-! ip link show cni0 2>/dev/null
-! { iptables-save; iptables-legacy-save; ip6tables-save; } 2>/dev/null | grep -E '^:(KUBE|CNI)-|-j (KUBE|CNI)-[A-Z]+$'
-! test -e /usr/bin/kubelet
-! test -e /var/lib/kubelet
-! test -e /etc/systemd/system/kubelet.service
-! systemctl cat kubelet 2>/dev/null
+gone ip link show cni0
+{ iptables-save; iptables-legacy-save; ip6tables-save; } >/tmp/rules 2>/dev/null
+test -s /tmp/rules
+gone grep -E '^:(KUBE|CNI)-|-j (KUBE|CNI)-[A-Z]+$' /tmp/rules
+rm /tmp/rules
+gone test -e /usr/bin/kubelet
+gone test -e /var/lib/kubelet
+gone test -e /etc/systemd/system/kubelet.service
+gone systemctl cat kubelet
+pgrep -f 'shim.*-namespace moby'
+gone pgrep -f 'shim.*-namespace k8s.io'
+test \"$(pgrep -c -x -f 'sleep 1234')\" = 1
 test -z \"$(ctr -n k8s.io images ls | grep -v -e ^REF -e pinned=pinned)\"";
 
 const FOREIGN_GONE: &str = "set -e
 iptables -F INPUT && iptables -X MINE
 iptables-legacy -t nat -F POSTROUTING
 ip link delete mine0
-rm /etc/cni/net.d/87-podman-bridge.conflist";
+rm /etc/cni/net.d/87-podman-bridge.conflist
+pkill -f 'shim.*-namespace moby'
+pkill -x -f 'sleep 1234'";
