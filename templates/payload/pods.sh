@@ -1,8 +1,5 @@
 # ---- Pods ----
 
-# Taking every pod off a host, for a reset: through the CRI where crictl speaks it, otherwise from under containerd's CRI
-# plugin. Afterwards nothing of a pod runs, is mounted, or holds an address.
-
 # sandboxes SOCKET: stop and remove every pod sandbox of the runtime, as kubeadm reset does.
 sandboxes() {
 	use_socket "$1"
@@ -31,8 +28,7 @@ sandboxes_by_crictl() {
 }
 
 # Without crictl: take the containers from under the CRI plugin, tidy what it would have tidied, and restart containerd
-# so that the plugin forgets them. It may be making pods that a kubelet asked for which is gone by now: they come to be
-# while the others go, end with the restart at the latest, and are looked for again after it.
+# so that the plugin forgets them. Pods that it was still making for a kubelet that is gone are there only then.
 sandboxes_by_ctr() {
 	ids=$(by_ctr containers ls -q) || die "cannot list the containers of $socket"
 	if [ "$dry_run" = yes ]; then
@@ -40,23 +36,22 @@ sandboxes_by_ctr() {
 		return
 	fi
 	find_init
-	rounds=5
-	while [ -n "$ids" ]; do
-		[ "$rounds" -gt 0 ] || die "new containers come to be all the time"
-		rounds=$((rounds - 1))
+	for _ in 1 2 3 4 5; do
+		[ -n "$ids" ] || break
 		remove_containers
 		if [ "$init" = none ]; then
 			warn "restart containerd: its CRI plugin still remembers the pods"
 			return
 		fi
 		do_service restart containerd || die "cannot restart containerd"
-		tries=25
+		tries=9
 		until ids=$(by_ctr containers ls -q); do
 			tries=$((tries - 1))
-			[ "$tries" -gt 0 ] || die "containerd does not answer after its restart"
-			sleep 0.2 2>/dev/null || sleep 1
+			[ "$tries" -gt 0 ] || die "containerd does not answer"
+			sleep 1
 		done
 	done
+	[ -z "$ids" ] || die "there are always new containers"
 	end_shims
 }
 
@@ -137,28 +132,25 @@ forget_container() {
 	rm -f -- /var/lib/cni/results/*-"$1"-*
 }
 
-# End the shims of Kubernetes' containers where there are no containers any more, with what they run. containerd forgets
-# one that it was just starting when it was restarted, or whose sandbox went while it was being made.
+# End shims, and what they run, that containerd has forgotten: it was just starting them when it was restarted.
 end_shims() {
-	shims=$(grep -l '^[^ ]*containerd-shim' /proc/[0-9]*/cmdline 2>/dev/null)
-	for file in $shims; do
-		arguments=$(tr '\000' '\n' 2>/dev/null <"$file")
-		[ "$(printf '%s\n' "$arguments" | sed -n '/^-namespace$/{n;p;}')" = k8s.io ] || continue
+	shims=$(grep -l '^[^ ]*containerd-shim' /proc/[0-9]*/cmdline 2>/dev/null | cut -d / -f 3)
+	for pid in $shims; do
 		# /var/run is another name of /run.
-		address=$(printf '%s\n' "$arguments" | sed -n '/^-address$/{n;p;}')
-		[ "$(readlink -f "$address")" = "$(readlink -f "$socket")" ] || continue
-		# Stopped, it can begin nothing more; its children would be another's once it is gone.
-		generation=${file#/proc/} generation=${generation%/cmdline} family=''
+		tr '\000' '\n' <"/proc/$pid/cmdline" | awk -v socket="${socket#/var}" '
+			{ sub("^/var/", "/"); value[name] = $0; name = $0 }
+			END { exit value["-namespace"] != "k8s.io" || value["-address"] != socket }' || continue
+		# Stopped, it begins nothing more; once it is gone, its children are another's.
+		generation=$pid family=''
 		while [ -n "$generation" ]; do
 			family="$family $generation"
-			for process in $generation; do kill -s STOP "$process" 2>/dev/null; done
 			generation=$(for process in $generation; do
-				grep -lx "PPid:[[:space:]]*$process" /proc/[0-9]*/status 2>/dev/null
+				kill -s STOP "$process" 2>/dev/null
+				grep -lx "PPid:.$process" /proc/[0-9]*/status 2>/dev/null
 			done | cut -d / -f 3)
 		done
 		for process in $family; do kill -s KILL "$process" 2>/dev/null; done
-		pid=${file#/proc/}
-		say "removed shim ${pid%/cmdline}"
+		say "removed shim $pid"
 	done
 }
 
