@@ -489,7 +489,9 @@ fn shellcheck_finds_nothing() {
     }
     // The scripts are only whole together with what they have in common.
     let scratch = tempfile::tempdir().unwrap();
-    for parts in [&["common.sh", "pods.sh", "actions.sh"][..], &["common.sh", "facts.sh"]] {
+    for parts in
+        [&["common.sh", "files.sh", "pods.sh", "actions.sh"][..], &["common.sh", "facts.sh"]]
+    {
         let read = |name: &&str| {
             let path = format!("{}/templates/payload/{name}", env!("CARGO_MANIFEST_DIR"));
             fs::read_to_string(path).unwrap()

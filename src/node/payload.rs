@@ -15,6 +15,7 @@ use super::transport::{Exit, Output};
 /// The payload, for whoever wants to read what runs as root.
 const TEXT: &str = concat!(
     include_str!("../../templates/payload/common.sh"),
+    include_str!("../../templates/payload/files.sh"),
     include_str!("../../templates/payload/pods.sh"),
     include_str!("../../templates/payload/actions.sh")
 );
