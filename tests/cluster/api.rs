@@ -117,11 +117,7 @@ fn written(text: &str) -> BTreeSet<String> {
     let mut yaml: Option<String> = None;
     let mut creating = false;
     for line in text.lines().chain(["[end]"]) {
-        if let Some(yaml) = yaml.as_mut().filter(|_| !line.starts_with('[') && !line.is_empty()) {
-            // Older releases indent it.
-            yaml.push_str(line.strip_prefix('\t').unwrap_or(line));
-            yaml.push('\n');
-        } else if line.starts_with('[') || line.is_empty() {
+        if line.starts_with('[') || line.is_empty() {
             if let Some(text) = yaml.take() {
                 let object: Value = serde_saphyr::from_str(&text).unwrap();
                 all.insert(key(&object));
@@ -133,6 +129,10 @@ fn written(text: &str) -> BTreeSet<String> {
                 yaml = Some(String::new());
                 creating = false;
             }
+        } else if let Some(yaml) = &mut yaml {
+            // Older releases indent it.
+            yaml.push_str(line.strip_prefix('\t').unwrap_or(line));
+            yaml.push('\n');
         }
     }
     all.retain(|key| !key.starts_with("Secret kube-system/bootstrap-token-"));
